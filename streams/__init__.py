@@ -1,0 +1,1 @@
+"""The shell of the flow: everything that writes to a log or a network."""

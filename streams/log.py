@@ -1,0 +1,63 @@
+"""The log as the rest of the shell sees it: one protocol, two of it (streams/embedded, streams/kafka).
+
+Topics here carry no prefix: each implementation adds it. Every append waits for the acknowledgement: when it returns,
+the record is on disk (embedded: fsync; Kafka: acks=all, idempotent).
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from processors.record import Record, Source, Topic
+
+
+@dataclass(frozen=True, slots=True)
+class NewRecord:
+    """A record to append. `partition` None: the key's (topics.partition_of)."""
+
+    topic: Topic
+    key: bytes
+    value: bytes
+    source: Source
+    received_ms: int
+    partition: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    partition: int
+    offset: int
+
+
+class Log(Protocol):
+    async def start(self) -> None:
+        """Connects or opens, and creates the topics that are missing. Raises LogUnusable, Unreachable."""
+
+    async def stop(self) -> None: ...
+
+    async def append(self, record: NewRecord) -> Position:
+        """Raises LogUnavailable when the acknowledgement does not come within APPEND_SECONDS_MAX."""
+
+    async def append_all(self, records: Sequence[NewRecord]) -> None:
+        """All of them become visible together, or none. Raises LogUnavailable."""
+
+    async def ends(self, topic: Topic) -> Mapping[int, int]:
+        """Partition → the offset after the last record that a committed reader can see now or that is on its way."""
+
+    async def lag(self, topic: Topic) -> Mapping[int, int]:
+        """Partition → records that the workers have not yet committed; transaction markers do not count, an open
+        transaction counts as at least one."""
+
+    def read(self, topic: Topic, partition: int, start: int = 0) -> AsyncIterator[Record]:
+        """Committed records from `start` (or the first kept) up to the end as it is at the call; then it stops."""
+
+    def tail(self, topic: Topic | str, start: Mapping[int, int] | None = None) -> AsyncIterator[Record | None]:
+        """Committed records of all partitions from `start` (missing: the first kept), then for ever as they come.
+
+        Yields None each time everything that was there at that moment has been read. Besides topics, a table's name
+        (`subscribers`) tails its changelog; deletions have an empty value.
+        """
+
+
+APPEND_SECONDS_MAX = 5.0
+"""Stripe waits some seconds, unpublished; whoever appends for the edge answers 503 after this."""
