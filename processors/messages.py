@@ -4,7 +4,7 @@ Events are in the past tense, commands imperative. `encode` and the decoders are
 does not fit raises `msgspec.ValidationError`, which names the path (the caller makes a dead letter of it).
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -163,7 +163,7 @@ class Done(msgspec.Struct, frozen=True, tag="done", tag_field="result", kw_only=
 
 
 class Rejected(msgspec.Struct, frozen=True, tag="rejected", tag_field="result", kw_only=True):
-    """Kit refused for good (403, 404, 413, 422): parked with Kit's words; a new wish or a retry by a person tries again."""
+    """Kit refused for good (403, 404, 413, 422): parked with Kit's words, until a new wish or a person tries again."""
 
     status: int
     message: str
@@ -176,9 +176,9 @@ class Ambiguous(msgspec.Struct, frozen=True, tag="ambiguous", tag_field="result"
 
 
 class NotMade(msgspec.Struct, frozen=True, tag="not_made", tag_field="result", kw_only=True):
-    """Kit did not do it and may be asked again: 429, 401, a line that is stopped, a failure earlier in the intent."""
+    """Kit did not do it and may be asked again. `cause` tells the dispatcher whether to slow down or stop the line."""
 
-    reason: str
+    cause: Literal["rate_limited", "unauthorised", "line_stopped", "earlier_failure"]
 
 
 class Withheld(msgspec.Struct, frozen=True, tag="withheld", tag_field="result", kw_only=True):
@@ -213,7 +213,7 @@ class Parked(Message, frozen=True, kw_only=True, tag="parked"):
 
 
 class BudgetSpent(Message, frozen=True, kw_only=True, tag="budget_spent"):
-    """Requests that no subscriber caused (lists of tags, fields, sequences; creations): written before they are made."""
+    """Requests that no subscriber caused (lists and creations of tags and fields): written before they are made."""
 
     requests: int
     planned_ms: int

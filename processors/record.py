@@ -12,6 +12,7 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 
 S = TypeVar("S")
+S_co = TypeVar("S_co", covariant=True)
 
 
 class Source(StrEnum):
@@ -76,10 +77,10 @@ class Advanced(Generic[S]):
     outputs: tuple[Output, ...] = ()
 
 
-class View(Protocol[S]):
+class View(Protocol[S_co]):
     """The table as a step sees it: its own earlier writes, also those of the open transaction."""
 
-    def get(self, key: str) -> S | None: ...
+    def get(self, key: str) -> S_co | None: ...
 
 
 Step = Callable[[View[S], Record], Advanced[S]]

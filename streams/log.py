@@ -46,7 +46,8 @@ class Log(Protocol):
 
     async def lag(self, topic: Topic) -> Mapping[int, int]:
         """Partition → records that the workers have not yet committed; transaction markers do not count, an open
-        transaction counts as at least one."""
+        transaction counts as at least one.
+        """
 
     def read(self, topic: Topic, partition: int, start: int = 0) -> AsyncIterator[Record]:
         """Committed records from `start` (or the first kept) up to the end as it is at the call; then it stops."""

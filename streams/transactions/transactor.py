@@ -33,7 +33,8 @@ class Transactor(Protocol):
 
     async def commit(self, batch: Batch) -> int | None:
         """Returns the changelog offset of the batch's last record (None: it had none). Raises Fenced; after that the
-        worker must stop. On the embedded log it waits while the disk is full."""
+        worker must stop. On the embedded log it waits while the disk is full.
+        """
 
     async def close(self) -> None: ...
 
