@@ -29,6 +29,13 @@ class Position:
     offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A tail has read everything below these offsets, by partition."""
+
+    offsets: Mapping[int, int]
+
+
 class Log(Protocol):
     async def start(self) -> None:
         """Connects or opens, and creates the topics that are missing. Raises LogUnusable, Unreachable."""
@@ -41,8 +48,10 @@ class Log(Protocol):
     async def append_all(self, records: Sequence[NewRecord]) -> None:
         """All of them become visible together, or none. Raises LogUnavailable."""
 
-    async def ends(self, topic: Topic) -> Mapping[int, int]:
-        """Partition → the offset after the last record that a committed reader can see now or that is on its way."""
+    async def ends(self, topic: Topic | str) -> Mapping[int, int]:
+        """Partition → the offset after the last record that a committed reader can see, markers included. A table's
+        name stands for its changelog.
+        """
 
     async def lag(self, topic: Topic) -> Mapping[int, int]:
         """Partition → records that the workers have not yet committed; transaction markers do not count, an open
@@ -52,11 +61,13 @@ class Log(Protocol):
     def read(self, topic: Topic, partition: int, start: int = 0) -> AsyncIterator[Record]:
         """Committed records from `start` (or the first kept) up to the end as it is at the call; then it stops."""
 
-    def tail(self, topic: Topic | str, start: Mapping[int, int] | None = None) -> AsyncIterator[Record | None]:
+    def tail(self, topic: Topic | str, start: Mapping[int, int] | None = None) -> AsyncIterator[Record | Reached]:
         """Committed records of all partitions from `start` (missing: the first kept), then for ever as they come.
 
-        Yields None each time everything that was there at that moment has been read. Besides topics, a table's name
-        (`subscribers`) tails its changelog; deletions have an empty value.
+        Yields a Reached each time everything that is there has been read, transaction markers included: at the start,
+        and again whenever the end has moved. Besides topics, a table's name (`subscribers`) tails its changelog;
+        deletions have an empty value. With a table's name, a record's topic is Topic.SUBSCRIBER_EVENTS or
+        Topic.CUSTOMER_EVENTS, the source topic of that table.
         """
 
 
