@@ -30,7 +30,9 @@ PARTITIONED = frozenset(
 )
 """These have MILLRACE_PARTITIONS partitions; the others have one."""
 
-TABLES = ("customers", "subscribers")
+CUSTOMERS_TABLE = "customers"
+SUBSCRIBERS_TABLE = "subscribers"
+TABLES = (CUSTOMERS_TABLE, SUBSCRIBERS_TABLE)
 """The tables of our agents; each has a changelog beside its topic, partition by partition."""
 
 
