@@ -1,0 +1,1 @@
+"""Kafka outside of the agents: how to connect, and the log on it."""
