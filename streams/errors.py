@@ -6,7 +6,8 @@ MillraceError
 ├── WrongUsage         exit 2   the user's: a command line that cannot be carried out as it stands
 ├── Unreachable        exit 3   something outside does not answer
 │   ├── LogUnavailable          the log does not acknowledge: retry later, nothing was promised
-│   └── KitUnavailable          Kit does not answer, or refuses the credential
+│   ├── KitUnavailable          Kit does not answer
+│   └── KitRefused              Kit answered no, with its status and its words (401: the credential, or the plan)
 ├── LogUnusable        exit 3   the log cannot be opened: damaged, newer schema, owned by another process
 └── Fenced             exit 70  another worker has taken over a partition: stop, be restarted
 
@@ -42,6 +43,13 @@ class LogUnavailable(Unreachable):
 
 class KitUnavailable(Unreachable):
     pass
+
+
+class KitRefused(Unreachable):
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(f"Kit answered {status}: {message}")
+        self.status = status
+        self.message = message
 
 
 class LogUnusable(MillraceError):  # noqa: N818
