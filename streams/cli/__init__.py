@@ -1,0 +1,46 @@
+"""The command `millrace`: settings in, one role or one answer out, exit codes as INTERFACES §2 says.
+
+0 done · 1 the work failed or found what it looks for · 2 wrong usage or configuration · 3 something outside is not
+reachable. Commands live beside this file by subject; each adds itself to `app`.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streams.cli import catalogue_commands, roles_commands, status_commands, try_commands
+from streams.cli.context import Context
+from streams.cli.output import say
+from streams.errors import MillraceError
+
+app = typer.Typer(
+    name="millrace",
+    help="Keeps Kit (ConvertKit) true to Stripe.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def settings_from(
+    context: typer.Context,
+    env_file: Annotated[
+        Path | None, typer.Option("--env-file", help="Read settings from this file; the environment goes first.")
+    ] = None,
+) -> None:
+    context.obj = Context(env_file)
+
+
+for commands in (roles_commands, catalogue_commands, status_commands, try_commands):
+    commands.add_to(app)
+
+
+def main() -> None:
+    try:
+        app()
+    except MillraceError as error:
+        say(f"millrace: {error}")
+        sys.exit(error.exit_code)

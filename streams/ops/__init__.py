@@ -1,0 +1,1 @@
+"""What operators look at: health, metrics, status; on Faust's web server in a worker, on a plain one in other roles."""

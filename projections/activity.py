@@ -1,0 +1,88 @@
+"""What has happened and what waits, counted: the numbers of `/ops/api/status` that come out of the log.
+
+streams/ops/tail.py feeds it every record of customer.changes, subscriber.events and the subscribers' changelog, each
+once and in the order of its partition; `status.py` beside it reads the counts. Nothing else is kept, so it is made
+anew from the log at every start.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import msgspec
+from processors.subscriber import Subscriber, decode, pending
+
+from processors.messages import (
+    BudgetSpent,
+    CustomerChanged,
+    Intent,
+    NotMade,
+    Outcome,
+    Parked,
+    Rejected,
+    SubscriberMessage,
+    decode_change,
+    decode_subscriber_message,
+)
+from processors.record import Record
+
+
+@dataclass(slots=True)
+class Activity:
+    """Running counts. `waiting`: subscriber key → when its work was first seen to wait, in ms."""
+
+    dispositions: Counter[str] = field(default_factory=Counter)
+    moments: Counter[str] = field(default_factory=Counter)
+    requests: Counter[str] = field(default_factory=Counter)
+    requests_made: int = 0
+    refused_429: int = 0
+    parked: int = 0
+    waiting: dict[str, int] = field(default_factory=dict)
+
+    def saw_change(self, record: Record) -> None:
+        """A record of customer.changes."""
+        try:
+            change = decode_change(record.value)
+        except msgspec.ValidationError:
+            return  # not ours: whoever wrote it, it counts nothing
+        self._count_change(change)
+
+    def _count_change(self, change: CustomerChanged) -> None:
+        if change.event is not None:
+            self.dispositions[change.disposition] += 1
+        for moment in change.moments:
+            self.moments[moment.split(" ", 1)[0]] += 1
+
+    def saw_subscriber_event(self, record: Record) -> None:
+        """A record of subscriber.events."""
+        try:
+            self._count_subscriber_message(decode_subscriber_message(record.value))
+        except msgspec.ValidationError:
+            return  # the agent makes a dead letter of it
+
+    def _count_subscriber_message(self, message: SubscriberMessage) -> None:
+        match message:
+            case Intent():
+                self.requests.update(type(request).__name__ for request in message.requests)
+            case Outcome():
+                self.requests_made += sum(not isinstance(result, NotMade) for result in message.results)
+                self.refused_429 += sum(
+                    isinstance(result, NotMade) and result.cause == "rate_limited" for result in message.results
+                )
+                self.parked += sum(isinstance(result, Rejected) for result in message.results)
+            case Parked():
+                self.parked += len(message.names)
+            case BudgetSpent():
+                self.requests_made += message.requests
+            case _:
+                pass
+
+    def saw_subscriber(self, key: str, value: bytes, now_ms: int) -> None:
+        """A record of the subscribers' changelog; an empty value is a deletion."""
+        subscriber: Subscriber | None = decode(value) if value else None
+        if subscriber is not None and pending(subscriber):
+            self.waiting.setdefault(key, now_ms)
+        else:
+            self.waiting.pop(key, None)
+
+    def oldest_waiting_seconds(self, now_ms: int) -> float:
+        return max(0.0, (now_ms - min(self.waiting.values())) / 1000) if self.waiting else 0.0

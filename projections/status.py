@@ -1,0 +1,95 @@
+"""The status document of INTERFACES §4: its shape, and the rule that says when a system is idle."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from projections.activity import Activity
+
+
+class Pending(msgspec.Struct, frozen=True, kw_only=True):
+    """What could go on by itself, and what waits for the outside (`unkeyed_events`, `code_waits`)."""
+
+    held_events: int = 0
+    kit_subscribers: int = 0
+    stripe_lookups: int = 0
+    due_ticks: int = 0
+    unkeyed_events: int = 0
+    code_waits: int = 0
+
+
+class Kit(msgspec.Struct, frozen=True, kw_only=True):
+    requests: int
+    budget_per_minute: int
+    refused_429: int
+
+
+class Events(msgspec.Struct, frozen=True, kw_only=True):
+    """Stripe events by what became of them; `received` is their sum with those that bear on no customer."""
+
+    received: int
+    duplicates: int
+    processed: int
+    ignored: int
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """`lag`: topic → records not yet taken by the workers. `idle`: everything is read and nothing is pending."""
+
+    idle: bool
+    version: str
+    lag: dict[str, int]
+    oldest_pending_seconds: float
+    pending: Pending
+    kit: Kit
+    events: Events
+    dead_letters: int
+    reviews: int = 0
+    approvals: int = 0
+
+
+def status(
+    activity: Activity,
+    *,
+    version: str,
+    lag: Mapping[str, int],
+    sizes: Mapping[str, int],
+    budget_per_minute: int,
+    now_ms: int,
+) -> Status:
+    """`sizes`: records ever written to the topics that no agent reads (payment.events, stripe.other, dead.letters).
+
+    The counts are those of one moment only when the caller read `lag` before the activity was brought up to date
+    (streams/ops/status.py says why that order makes `idle` true).
+    """
+    processed, duplicates = activity.dispositions["processed"], activity.dispositions["duplicate"]
+    unread = sizes["payment.events"] + sizes["stripe.other"]
+    ignored = activity.dispositions["ignored"] + sizes["stripe.other"]
+    return Status(
+        idle=not any(lag.values()) and not activity.waiting,
+        version=version,
+        lag=dict(lag),
+        oldest_pending_seconds=activity.oldest_waiting_seconds(now_ms),
+        pending=Pending(kit_subscribers=len(activity.waiting), unkeyed_events=sizes["payment.events"]),
+        kit=Kit(
+            requests=activity.requests_made,
+            budget_per_minute=budget_per_minute,
+            refused_429=activity.refused_429,
+        ),
+        events=Events(
+            received=activity.dispositions.total() + unread,
+            duplicates=duplicates,
+            processed=processed,
+            ignored=ignored,
+        ),
+        dead_letters=sizes["dead.letters"],
+    )
+
+
+def rows(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """The document (as plain data) line by line for people: `events · received`, `12`."""
+    lines: list[tuple[str, str]] = []
+    for name, value in document.items():
+        lines += rows(value, f"{prefix}{name} · ") if isinstance(value, Mapping) else [(prefix + name, str(value))]
+    return lines

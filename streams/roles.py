@@ -1,0 +1,181 @@
+"""The roles of INTERFACES §2, each put together from its parts: what starts when, and how all of it drains.
+
+`up` is edge, worker and ops in one process; on Kafka each is a process of its own. A role starts its log first and
+stops it last; on a stop the edge ends its requests before the worker commits what it holds. A role returns the exit
+code of its process.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from processors.ids import CatalogueVersion
+from streams.catalogue_apply import apply_document, ensure_applied
+from streams.catalogue_file import load_catalogue
+from streams.edge.server import EdgeServer
+from streams.errors import WrongUsage
+from streams.log import Log
+from streams.open_log import open_log
+from streams.ops.site import Ops, OpsServer, mount
+from streams.ops.status import StatusReader
+from streams.ops.tail import ActivityTail
+from streams.settings import Settings, require
+from streams.worker import Worker
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where a started role listens; None for what it does not have."""
+
+    edge: str | None
+    ops: str
+
+
+Announce = Callable[[Addresses], None]
+
+
+async def up(settings: Settings, stop: asyncio.Event, announce: Announce) -> int:
+    require(settings, "stripe_webhook_secrets", "kit_api_key")
+    registry = CollectorRegistry()
+    async with AsyncExitStack() as parts:
+        log = await parts.enter_async_context(_started_log(settings))
+        await ensure_applied(log, load_catalogue(settings.catalogue), settings, _now_ms())
+        status = await parts.enter_async_context(_status_reader(settings, log))
+        worker = Worker(settings, log, registry)
+        mount(worker.web_application, _ops(settings, registry, worker.not_ready, status=status, log=log))
+        edge = EdgeServer(settings, log, lambda: None, registry)
+        running = asyncio.create_task(worker.run(), name="worker")
+        parts.push_async_callback(worker.stopped, running)
+        await worker.started(running)
+        await edge.start()
+        parts.push_async_callback(edge.stop)
+        announce(Addresses(edge=_url(settings.edge_host, edge.port), ops=_url(settings.ops_host, worker.ops_port)))
+        await _first(stop, running)
+        await edge.stop()
+        return await worker.stopped(running)
+
+
+async def worker(settings: Settings, stop: asyncio.Event, announce: Announce) -> int:
+    _needs_a_broker(settings, "worker")
+    require(settings, "kit_api_key")
+    registry = CollectorRegistry()
+    async with AsyncExitStack() as parts:
+        log = await parts.enter_async_context(_started_log(settings))
+        await ensure_applied(log, load_catalogue(settings.catalogue), settings, _now_ms())
+        part = Worker(settings, log, registry)
+        mount(part.web_application, _ops(settings, registry, part.not_ready))
+        running = asyncio.create_task(part.run(), name="worker")
+        parts.push_async_callback(part.stopped, running)
+        await part.started(running)
+        announce(Addresses(edge=None, ops=_url(settings.ops_host, part.ops_port)))
+        await _first(stop, running)
+        return await part.stopped(running)
+
+
+async def edge(settings: Settings, stop: asyncio.Event, announce: Announce) -> int:
+    _needs_a_broker(settings, "edge")
+    require(settings, "stripe_webhook_secrets")
+    registry = CollectorRegistry()
+    async with AsyncExitStack() as parts:
+        log = await parts.enter_async_context(_started_log(settings))
+        await ensure_applied(log, load_catalogue(settings.catalogue), settings, _now_ms())
+        ops = await parts.enter_async_context(_ops_server(_ops(settings, registry, lambda: None)))
+        server = EdgeServer(settings, log, lambda: None, registry)
+        await server.start()
+        parts.push_async_callback(server.stop)
+        announce(Addresses(edge=_url(settings.edge_host, server.port), ops=_url(settings.ops_host, ops.port)))
+        await stop.wait()
+    return 0
+
+
+async def ops(settings: Settings, stop: asyncio.Event, announce: Announce) -> int:
+    _needs_a_broker(settings, "ops")
+    async with AsyncExitStack() as parts:
+        log = await parts.enter_async_context(_started_log(settings))
+        status = await parts.enter_async_context(_status_reader(settings, log))
+        served = _ops(settings, CollectorRegistry(), lambda: None, status=status, log=log)
+        server = await parts.enter_async_context(_ops_server(served))
+        announce(Addresses(edge=None, ops=_url(settings.ops_host, server.port)))
+        await stop.wait()
+    return 0
+
+
+async def _first(stop: asyncio.Event, running: "asyncio.Task[int]") -> None:
+    """Until somebody asks for the end, or the worker has ended by itself."""
+    asked = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({asked, running}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        asked.cancel()
+
+
+def _ops(
+    settings: Settings,
+    registry: CollectorRegistry,
+    not_ready: Callable[[], str | None],
+    *,
+    status: StatusReader | None = None,
+    log: Log | None = None,
+) -> Ops:
+    async def apply(document: dict[str, Any]) -> tuple[CatalogueVersion, bool]:
+        assert log is not None
+        return await apply_document(log, document, settings, _now_ms())
+
+    return Ops(
+        settings=settings,
+        registry=registry,
+        not_ready=not_ready,
+        status=status.read if status else None,
+        apply=apply if log else None,
+    )
+
+
+@asynccontextmanager
+async def _started_log(settings: Settings) -> AsyncIterator[Log]:
+    log = open_log(settings)
+    await log.start()
+    try:
+        yield log
+    finally:
+        await log.stop()
+
+
+@asynccontextmanager
+async def _status_reader(settings: Settings, log: Log) -> AsyncIterator[StatusReader]:
+    tail = ActivityTail(log)
+    await tail.start()
+    try:
+        yield StatusReader(settings, log, tail)
+    finally:
+        await tail.stop()
+
+
+@asynccontextmanager
+async def _ops_server(served: Ops) -> AsyncIterator[OpsServer]:
+    server = OpsServer(served)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+def _needs_a_broker(settings: Settings, role: str) -> None:
+    if settings.embedded:
+        raise WrongUsage(
+            f"`millrace {role}` needs a kafka:// broker: set MILLRACE_BROKER, or run `millrace up`, "
+            "which has every role in one process on the embedded log"
+        )
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://{host}:{port}"
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
