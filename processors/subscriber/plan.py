@@ -1,0 +1,172 @@
+"""The fewest requests that close the difference between what is wished and what Kit is known to hold.
+
+In: a Subscriber, and Kit's ids by name. Out: `Plan`, called by the Kit dispatcher when the budget allows; `pending`
+and `priority`, by the dispatcher for each committed state and by the status. What holds already is never asked again:
+a purchase costs one upsert, one request per tag and one per sequence; a redelivery costs nothing.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal, Protocol
+
+from processors.messages import AddTag, AddToSequence, RemoveTag, Request, Upsert
+from processors.subscriber.state import Command, Holding, Subscriber
+from processors.subscriber.wishes import Wished, united
+
+FIELDS_PER_UPSERT_MAX = 10
+"""With more, Kit answers 202 and applies them later (facts/kit.md §2)."""
+
+SUBSCRIBER_KEY = "subscriber"
+"""The parked key of the subscriber itself: Kit refuses the email, nothing can be done."""
+
+Kind = Literal["tag", "field", "sequence"]
+
+
+class Names(Protocol):
+    """Kit's ids by name (or by id written as text), of what the account has; None: not there, or not loaded yet."""
+
+    def tag_id(self, name: str) -> int | None: ...
+    def field_key(self, label: str) -> str | None: ...
+    def sequence_id(self, name_or_id: str) -> int | None: ...
+
+
+class Priority(IntEnum):
+    """Lower is served first."""
+
+    ONBOARDING = 0
+    REST = 1
+    BACKFILL = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A name that `Names` does not know. `create`: whether it may be created."""
+
+    kind: Kind
+    name: str
+    create: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`requests` in the order they must be made: any prefix of them may be made alone. It leaves out the missing."""
+
+    requests: tuple[Request, ...]
+    missing: tuple[Missing, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """By name: fields to set (label → value), tags to give and to take back, commands to carry out."""
+
+    wished: Wished
+    fields: Mapping[str, str]
+    give: tuple[str, ...]
+    take: tuple[str, ...]
+    enrol: tuple[Command, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.fields or self.give or self.take or self.enrol)
+
+
+def plan(subscriber: Subscriber, names: Names) -> Plan:
+    gap = difference(subscriber)
+    missing = tuple(_missing(gap, names))
+    requests = (
+        *_upserts(subscriber, gap, names),
+        *_taggings(subscriber, gap, names),
+        *_enrolments(subscriber, gap, names),
+    )
+    return Plan(requests, missing)
+
+
+def pending(subscriber: Subscriber) -> bool:
+    """Whether there is work that can go on by itself; what is parked waits for a wish or a person."""
+    return subscriber.intent is not None or bool(difference(subscriber))
+
+
+def priority(subscriber: Subscriber) -> Priority:
+    if subscriber.backfill:
+        return Priority.BACKFILL
+    open_commands = any(parked_key("sequence", c.sequence) not in subscriber.parked for c in subscriber.commands)
+    return Priority.ONBOARDING if open_commands else Priority.REST
+
+
+def parked_key(kind: Kind, name: str) -> str:
+    return f"{kind}:{name if kind == 'field' else name.casefold()}"
+
+
+def difference(subscriber: Subscriber) -> Difference:
+    """Without what is parked. Everything sorted, so that equal states make equal plans."""
+    wished = united(subscriber.wishes)
+    parked = subscriber.parked
+    if SUBSCRIBER_KEY in parked:
+        return Difference(wished, {}, (), (), ())
+    held = subscriber.known.tags
+    give = (folded for folded in wished.tags if held.get(folded) is not Holding.HELD)
+    take = (folded for folded in held if folded not in wished.tags)
+    return Difference(
+        wished,
+        fields={label: v for label, v in _fields(subscriber, wished) if parked_key("field", label) not in parked},
+        give=tuple(wished.tags[folded] for folded in sorted(give) if parked_key("tag", folded) not in parked),
+        take=tuple(folded for folded in sorted(take) if parked_key("tag", folded) not in parked),
+        enrol=tuple(c for c in subscriber.commands if parked_key("sequence", c.sequence) not in parked),
+    )
+
+
+def _fields(subscriber: Subscriber, wished: Wished) -> Iterator[tuple[str, str]]:
+    known = subscriber.known.fields
+    for label in sorted(known.keys() | wished.fields.keys()):
+        value = wished.fields.get(label, "")  # a field that is taken back is set to an empty string
+        if known.get(label, "") != value:
+            yield label, value
+
+
+def _upserts(subscriber: Subscriber, gap: Difference, names: Names) -> Iterator[Upsert]:
+    """The first of them creates the subscriber where Kit's id is unknown, and tells its id and state."""
+    keys = {label: key for label in gap.fields if (key := names.field_key(label)) is not None}
+    labels = list(keys)
+    creates = bool(gap) and subscriber.known.id is None
+    for start in range(0, len(labels) or int(creates), FIELDS_PER_UPSERT_MAX):
+        some = labels[start : start + FIELDS_PER_UPSERT_MAX]
+        yield Upsert(
+            email=subscriber.email,
+            create_as=gap.wished.create_as,
+            fields={keys[label]: gap.fields[label] for label in some},
+            labels={label: gap.fields[label] for label in some},
+        )
+
+
+def _taggings(subscriber: Subscriber, gap: Difference, names: Names) -> Iterator[Request]:
+    """Given before taken back, so that someone who moves between offers is never without a tag in between."""
+    for name in gap.give:
+        if (tag_id := names.tag_id(name)) is not None:
+            yield AddTag(email=subscriber.email, name=name, tag_id=tag_id)
+    if subscriber.known.id is None:
+        return  # taking back needs Kit's id, which the upsert tells: planned again after it
+    for name in gap.take:
+        if (tag_id := names.tag_id(name)) is not None:
+            yield RemoveTag(subscriber_id=subscriber.known.id, name=name, tag_id=tag_id)
+
+
+def _enrolments(subscriber: Subscriber, gap: Difference, names: Names) -> Iterator[AddToSequence]:
+    for command in gap.enrol:
+        if (sequence_id := names.sequence_id(command.sequence)) is not None:
+            yield AddToSequence(email=subscriber.email, sequence_id=sequence_id, command=command.id)
+
+
+def _missing(gap: Difference, names: Names) -> Iterator[Missing]:
+    create = gap.wished.create_missing
+    for label in gap.fields:
+        if names.field_key(label) is None:
+            yield Missing("field", label, create)
+    for name in gap.give:
+        if names.tag_id(name) is None:
+            yield Missing("tag", name, create)
+    for name in gap.take:
+        if names.tag_id(name) is None:
+            yield Missing("tag", name, create=False)
+    for sequence in dict.fromkeys(command.sequence for command in gap.enrol):
+        if names.sequence_id(sequence) is None:
+            yield Missing("sequence", sequence, create=False)
