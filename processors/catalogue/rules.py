@@ -1,6 +1,7 @@
 """The catalogue as the core decides by it: frozen values, compiled once per version from the validated document.
 
-Built by processors/catalogue/document.py; read by processors/decide.py. INTERFACES §6 and §7 say what each word means.
+Built by processors/catalogue/compilation.py; read by processors/decide.py. INTERFACES §6 and §7 say what each word
+means.
 """
 
 from collections.abc import Mapping
@@ -120,6 +121,12 @@ class Catalogue:
     whiles: Mapping[State, WhileRule]
     whens: Mapping[Moment, tuple[WhenRule, ...]]
     offers: tuple[Offer, ...]
+    portal_url: str = ""
+
+    def sequence_names(self) -> frozenset[str]:
+        """Every sequence, by name or id, that some rule enrols in."""
+        scopes = (self.whens, *(offer.whens for offer in self.offers))
+        return frozenset(name for whens in scopes for rules in whens.values() for r in rules for name in r.sequences)
 
     def offer_of(self, line: Line) -> Offer | None:
         """By price, else payment link, else metadata, else product; the first in the file where several match."""

@@ -1,0 +1,160 @@
+"""Applies a catalogue: one record in catalogue.events and one in every partition of customer.events, at once.
+
+From then on each customer's record is decided by the catalogue that precedes it in its own partition, in a replay as
+well (DESIGN §4). Called by `millrace apply`, by the ops API and at the start of a role.
+"""
+
+import time
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+import structlog
+
+from processors.catalogue.document import Faults, Parsed, checked, version_of
+from processors.ids import CatalogueVersion
+from processors.messages import CatalogueApplied, decode_customer_message, encode
+from processors.record import Source, Topic
+from streams.catalogue_file import load_catalogue
+from streams.errors import WrongCatalogue
+from streams.log import Log, NewRecord
+from streams.settings import Settings
+from streams.topics import partitions_of
+
+KEY = "catalogue"
+
+_logger = structlog.get_logger(__name__)
+
+
+class Standing(StrEnum):
+    """How the catalogue file stands to the applied catalogue after a start."""
+
+    FIRST_APPLIED = "first_applied"
+    APPLIED = "applied"
+    UNCHANGED = "unchanged"
+    WAITING = "waiting"
+    REFUSED = "refused"
+
+
+async def apply_catalogue(log: Log, parsed: Parsed, settings: Settings, now_ms: int) -> bool:
+    """False: this version is the applied one already. Its records become visible together, or none of them.
+
+    Raises LogUnavailable. Two processes that start at once may both apply their file: the same version twice changes
+    nothing.
+    """
+    current = await _current(log)
+    if current is not None and current.version == parsed.version:
+        return False
+    await _append(log, parsed.document, parsed.version, settings, now_ms)
+    return True
+
+
+async def apply_document(
+    log: Log, document: Mapping[str, Any], settings: Settings, now_ms: int | None = None
+) -> tuple[CatalogueVersion, bool]:
+    """As apply_catalogue, for a document that was sent: its version, and whether it is new. Raises WrongCatalogue."""
+    try:
+        plain = checked(document)
+    except Faults as faults:
+        raise WrongCatalogue(f"{faults.render('document')}\nnothing was applied; run `millrace check`") from None
+    version = version_of(plain)
+    if await applied_version(log) == version:
+        return version, False
+    await _append(log, plain, version, settings, int(time.time() * 1000) if now_ms is None else now_ms)
+    return version, True
+
+
+async def ensure_applied(log: Log, parsed: Parsed, settings: Settings, now_ms: int) -> Standing:
+    """The first start applies the file. After that a changed one waits for `millrace apply`, unless
+    MILLRACE_CATALOGUE_AUTO_APPLY is set. Raises LogUnavailable.
+    """
+    applied = await applied_version(log)
+    if applied == parsed.version:
+        return _said(Standing.UNCHANGED, settings, parsed.version, "is the applied catalogue")
+    if applied is None or settings.catalogue_auto_apply:
+        await _append(log, parsed.document, parsed.version, settings, now_ms)
+        standing = Standing.FIRST_APPLIED if applied is None else Standing.APPLIED
+        return _said(standing, settings, parsed.version, "was applied")
+    sentence = f"has changed; version {applied[:12]} stays in force until `millrace apply`"
+    return _said(Standing.WAITING, settings, parsed.version, sentence)
+
+
+async def start_with_catalogue(log: Log, settings: Settings, now_ms: int) -> Standing:
+    """ensure_applied for the file of the settings. A file that is wrong or gone does not keep a role from starting
+    with the applied catalogue; without one, raises WrongCatalogue.
+    """
+    try:
+        parsed = load_catalogue(settings.catalogue)
+    except WrongCatalogue as error:
+        applied = await applied_version(log)
+        if applied is None:
+            raise
+        return _said(Standing.REFUSED, settings, applied, f"is refused, the applied one stays in force:\n{error}")
+    return await ensure_applied(log, parsed, settings, now_ms)
+
+
+async def applied_version(log: Log) -> CatalogueVersion | None:
+    current = await _current(log)
+    return current.version if current is not None else None
+
+
+async def applied_document(log: Log) -> dict[str, Any] | None:
+    """The document of the applied catalogue; compile_document makes rules of it."""
+    current = await _current(log)
+    return current.document if current is not None else None
+
+
+class _Typed(msgspec.Struct):
+    type: str = ""
+
+
+_peek = msgspec.json.Decoder(_Typed)
+
+
+async def _current(log: Log) -> CatalogueApplied | None:
+    """The last one in catalogue.events, which also holds Stripe's raw product and price events.
+
+    Raises WrongCatalogue when it was written by a newer Millrace: to read past it would bring back an older one.
+    """
+    last: bytes | None = None
+    async for record in log.read(Topic.CATALOGUE_EVENTS, 0):
+        if _is_catalogue(record.value):
+            last = record.value
+    if last is None:
+        return None
+    try:
+        message = decode_customer_message(last)
+    except msgspec.ValidationError as error:
+        remedy = "it is from a newer Millrace: update this one"
+        raise WrongCatalogue(f"the applied catalogue cannot be read ({error}): {remedy}") from error
+    assert isinstance(message, CatalogueApplied), "its type says so"
+    return message
+
+
+def _is_catalogue(value: bytes) -> bool:
+    try:
+        return _peek.decode(value).type == "catalogue_applied"
+    except msgspec.DecodeError:
+        return False
+
+
+async def _append(
+    log: Log, document: Mapping[str, Any], version: CatalogueVersion, settings: Settings, now_ms: int
+) -> None:
+    value = encode(CatalogueApplied(version=version, document=dict(document)))
+    records = [_record(Topic.CATALOGUE_EVENTS, KEY, value, now_ms, 0)]
+    for partition in range(partitions_of(settings, Topic.CUSTOMER_EVENTS)):
+        records.append(_record(Topic.CUSTOMER_EVENTS, f"{KEY}:{partition}", value, now_ms, partition))
+    await log.append_all(records)
+
+
+def _record(topic: Topic, key: str, value: bytes, now_ms: int, partition: int) -> NewRecord:
+    """`source` has no word for what Millrace does at a person's word; of the six, a tick is its own doing too."""
+    return NewRecord(topic, key.encode(), value, Source.TICK, now_ms, partition)
+
+
+def _said(standing: Standing, settings: Settings, version: CatalogueVersion, sentence: str) -> Standing:
+    log = _logger.error if standing is Standing.REFUSED else _logger.info
+    log(f"{settings.catalogue} {sentence}", action="catalogue", standing=standing, version=version)
+    return standing
