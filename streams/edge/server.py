@@ -32,7 +32,7 @@ LINGER_SECONDS_MAX: Final = 2.0
 KEEPALIVE_SECONDS: Final = 75.0
 """Longer than common proxies keep an idle connection, so that they close first and never meet a closed one."""
 
-Route = Callable[[web.BaseRequest], Awaitable[web.Response]]
+Route = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class EdgeServer:
@@ -43,8 +43,8 @@ class EdgeServer:
         settings: Settings,
         log: Log,
         readiness: Callable[[], str | None],
+        registry: CollectorRegistry,
         *,
-        registry: CollectorRegistry | None = None,
         append_seconds_max: float = APPEND_SECONDS_MAX,
     ) -> None:
         require(settings, "stripe_webhook_secrets")
@@ -52,7 +52,7 @@ class EdgeServer:
             verifier=SignatureVerifier(settings.stripe_webhook_secrets),
             accepts=Accepts(settings.stripe_livemode, frozenset(settings.stripe_accounts)),
             log=log,
-            metrics=EdgeMetrics(registry if registry is not None else CollectorRegistry()),
+            metrics=EdgeMetrics(registry),
             append_seconds_max=append_seconds_max,
         )
         self._routes: dict[tuple[str, str], Route] = {
@@ -96,7 +96,7 @@ class EdgeServer:
             await self._runner.cleanup()
             self._runner = None
 
-    async def _answer(self, request: web.BaseRequest) -> web.Response:
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         route = self._routes.get((request.method, request.path))
         if route is not None:
             return await route(request)
@@ -105,10 +105,10 @@ class EdgeServer:
             return answers.error(404, "there is nothing here")
         return answers.error(405, f"only {allowed} is answered here", Allow=allowed)
 
-    async def _livez(self, _request: web.BaseRequest) -> web.Response:
+    async def _livez(self, _request: web.BaseRequest) -> web.StreamResponse:
         return answers.ok()
 
-    async def _readyz(self, _request: web.BaseRequest) -> web.Response:
+    async def _readyz(self, _request: web.BaseRequest) -> web.StreamResponse:
         reason = self._readiness()
         return answers.ok() if reason is None else answers.error(503, reason)
 

@@ -15,6 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from processors.messages import DeadLetter, encode
 from processors.record import Source, Topic
 from streams.edge import answers
+from streams.edge.deadline import SharedDeadline
 from streams.edge.envelope import NoEvent
 from streams.edge.metrics import EdgeMetrics, Outcome
 from streams.edge.routing import Accepts, Destination, Misdirected, Routed, route
@@ -44,11 +45,11 @@ class StripeWebhook:
         self._accepts = accepts
         self._log = log
         self._metrics = metrics
-        self._append_seconds_max = append_seconds_max
+        self._deadline = SharedDeadline(append_seconds_max)
 
-    async def __call__(self, request: web.BaseRequest) -> web.Response:
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         body = await self._read(request)
-        if isinstance(body, web.Response):
+        if isinstance(body, web.StreamResponse):
             return body
         now_seconds = time.time()
         fault = self._verifier.fault(request.headers.get("Stripe-Signature"), body, now_seconds)
@@ -57,9 +58,9 @@ class StripeWebhook:
         routed = route(body, self._accepts)
         if isinstance(routed, NoEvent):
             return self._refuse(Outcome.NO_EVENT, routed.reason)
-        return await self._append(_record(routed, body, int(now_seconds * 1000)), routed)
+        return await self._append(request, _record(routed, body, int(now_seconds * 1000)), routed)
 
-    async def _read(self, request: web.BaseRequest) -> bytes | web.Response:
+    async def _read(self, request: web.BaseRequest) -> bytes | web.StreamResponse:
         """The raw bytes. aiohttp stops reading at the limit, and before reading anything if the length is announced."""
         if (request.content_length or 0) > request.client_max_size:
             return self._refuse_too_large(request)
@@ -74,17 +75,18 @@ class StripeWebhook:
             reason = f"the body cannot be read: {type(error).__name__}"
             return self._refuse(Outcome.UNREADABLE, reason)
 
-    async def _append(self, record: NewRecord, routed: Routed | Misdirected) -> web.Response:
+    async def _append(
+        self, request: web.BaseRequest, record: NewRecord, routed: Routed | Misdirected
+    ) -> web.StreamResponse:
         try:
-            async with asyncio.timeout(self._append_seconds_max):
-                await self._log.append(record)
+            await self._deadline.within(self._log.append(record))
         except (TimeoutError, MillraceError) as error:
             self._metrics.count(Outcome.LOG_UNAVAILABLE)
             _logger.warning(
                 "the log did not acknowledge; Stripe will send it again",
                 action="webhook_postponed",
                 topic=record.topic.value,
-                reason=str(error) or f"no acknowledgement within {self._append_seconds_max} s",
+                reason=str(error) or f"no acknowledgement within {self._deadline.seconds_max} s",
             )
             return answers.log_unavailable()
         if isinstance(routed, Misdirected):
@@ -97,13 +99,13 @@ class StripeWebhook:
             )
         else:
             self._metrics.count(Outcome.ACCEPTED)
-        return answers.received()
+        return answers.received(request)
 
-    def _refuse_too_large(self, request: web.BaseRequest) -> web.Response:
+    def _refuse_too_large(self, request: web.BaseRequest) -> web.StreamResponse:
         reason = f"the body is larger than {request.client_max_size} bytes (MILLRACE_EDGE_BODY_BYTES_MAX)"
         return self._refuse(Outcome.TOO_LARGE, reason, status=413)
 
-    def _refuse(self, outcome: Outcome, reason: str, status: int = 400) -> web.Response:
+    def _refuse(self, outcome: Outcome, reason: str, status: int = 400) -> web.StreamResponse:
         self._metrics.count(outcome)
         _logger.warning("refused a webhook", action="webhook_refused", outcome=outcome.value, reason=reason)
         return answers.error(status, reason)
