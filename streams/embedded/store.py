@@ -1,0 +1,214 @@
+"""The embedded log on disk: topics, partitions with dense offsets, groups' offsets, compaction and retention.
+
+One connection, used by one thread at a time: the owner's by the writer thread (streams/embedded/writer.py), readers'
+by the reader thread of streams/embedded/log.py. Nothing here waits, retries or knows of the event loop. What SQLite
+refuses comes out as sqlite3.Error; `database.is_passing` tells a full disk from a broken file.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+
+from streams.embedded import database
+from streams.embedded.stored import Append, OffsetCommit, PartitionRow, StoredRecord
+from streams.errors import WrongSettings
+from streams.topics import TopicSpec
+
+ROWS_PER_STATEMENT = 64
+"""Each statement gives up the interpreter's lock once: many rows in one keep the writer from queueing for it."""
+TRIMMED_PER_TRANSACTION = 2000
+"""Retention works in slices, so that appends never wait for a long deletion."""
+DELETIONS_KEPT_MS = 24 * 3600 * 1000
+"""A deletion in a compacted topic stays readable this long (Kafka's delete.retention.ms), so that tails see it."""
+
+_COLUMNS = '"offset", timestamp_ms, key, value, source, received_ms'
+
+Appended = dict[int, list[StoredRecord]]
+"""Partition row id → its new records, in order."""
+
+
+class Store:
+    """Raises LogUnusable when the file cannot be opened (see streams/embedded/database.py)."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self.path = path
+        self.connection = database.connect(path, read_only=read_only)
+        self._partitions = {row.id: row for row in self.partitions()}
+        self._ends = {row.id: row.end for row in self._partitions.values()}
+
+    def close(self) -> None:
+        self.connection.close()
+
+    # --- topics ---------------------------------------------------------------------------------------------
+
+    def log_id(self) -> str:
+        """Random, given when the file was created: a file put in its place has another one."""
+        (log_id,) = self.connection.execute("SELECT log_id FROM about").fetchone()
+        return str(log_id)
+
+    def create_topics(self, specs: Iterable[TopicSpec]) -> list[PartitionRow]:
+        """Creates those that are missing; returns all partitions. Raises WrongSettings if a partition count differs."""
+        existing = {row.topic: 0 for row in self._partitions.values()}
+        for row in self._partitions.values():
+            existing[row.topic] += 1
+        missing = []
+        for spec in specs:
+            if spec.name not in existing:
+                missing.append(spec)
+            elif existing[spec.name] != spec.partitions:
+                raise WrongSettings(
+                    f"MILLRACE_PARTITIONS: the topic {spec.name} in {self.path} has {existing[spec.name]} partitions, "
+                    f"{spec.partitions} are asked for. Their number is fixed once the log is created, because it "
+                    f"decides where a key lives: set it back to {existing[spec.name]}, or start a new log."
+                )
+        if missing:
+            self._insert_topics(missing)
+        return list(self._partitions.values())
+
+    def partitions(self) -> list[PartitionRow]:
+        """The newest record of a partition is never removed, so the end can be read off it."""
+        rows = self.connection.execute(
+            "SELECT p.id, t.name, p.number, t.compacted, t.retention_ms, "
+            'coalesce((SELECT max(r."offset") + 1 FROM records r WHERE r.partition = p.id), 0) '
+            "FROM partitions p JOIN topics t ON t.id = p.topic ORDER BY p.id"
+        )
+        return [
+            PartitionRow(partition, topic, number, bool(compacted), retention_ms, end)
+            for partition, topic, number, compacted, retention_ms, end in rows
+        ]
+
+    def _insert_topics(self, specs: Sequence[TopicSpec]) -> None:
+        with _Transaction(self.connection):
+            for spec in specs:
+                topic = self.connection.execute(
+                    "INSERT INTO topics (name, compacted, retention_ms) VALUES (?, ?, ?)",
+                    (spec.name, spec.compacted, spec.retention_ms),
+                ).lastrowid
+                self.connection.executemany(
+                    "INSERT INTO partitions (topic, number) VALUES (?, ?)",
+                    [(topic, number) for number in range(spec.partitions)],
+                )
+        for row in self.partitions():
+            self._partitions.setdefault(row.id, row)
+            self._ends.setdefault(row.id, row.end)
+
+    # --- writing --------------------------------------------------------------------------------------------
+
+    def write(self, jobs: Sequence[Sequence[Append]], offsets: Iterable[OffsetCommit], now_ms: int) -> Appended:
+        """One transaction, one fsync: all records of all jobs, in order, and the groups' offsets; or nothing at all."""
+        appended: Appended = {}
+        ends = self._ends
+        for job in jobs:
+            for partition, key, value, source, received_ms in job:
+                records = appended.get(partition)
+                if records is None:
+                    records = appended[partition] = []
+                offset = ends[partition] + len(records)
+                records.append(StoredRecord(offset, now_ms, key, value, source, received_ms))
+        with _Transaction(self.connection):
+            for compacted in (False, True):
+                self._insert(appended, compacted=compacted)
+            self.connection.executemany("INSERT OR REPLACE INTO committed VALUES (?, ?, ?)", offsets)
+        for partition, records in appended.items():
+            ends[partition] += len(records)
+        return appended
+
+    def _insert(self, appended: Appended, *, compacted: bool) -> None:
+        parameters: list[object] = []
+        rows = 0
+        for partition, records in appended.items():
+            if self._partitions[partition].compacted is not compacted:
+                continue
+            for record in records:
+                parameters.append(partition)
+                parameters.extend(record)
+                rows += 1
+                if rows == ROWS_PER_STATEMENT:
+                    self.connection.execute(_insert_statement(rows, compacted=compacted), parameters)
+                    parameters, rows = [], 0
+        if rows:
+            self.connection.execute(_insert_statement(rows, compacted=compacted), parameters)
+
+    def trim(self, now_ms: int) -> int:
+        """Removes what retention no longer keeps, a slice at a time; returns how many (0: all is done)."""
+        removed = 0
+        with _Transaction(self.connection):
+            for row in self._partitions.values():
+                last = self._ends[row.id] - 1
+                if row.compacted:
+                    removed += self.connection.execute(
+                        "DELETE FROM records WHERE position IN (SELECT position FROM records INDEXED BY deletions "
+                        "WHERE compacted AND value IS NULL AND timestamp_ms < ? "
+                        'AND partition = ? AND "offset" < ? LIMIT ?)',
+                        (now_ms - DELETIONS_KEPT_MS, row.id, last, TRIMMED_PER_TRANSACTION),
+                    ).rowcount
+                elif row.retention_ms is not None:
+                    removed += self.connection.execute(
+                        "DELETE FROM records WHERE position IN (SELECT position FROM (SELECT position, timestamp_ms "
+                        'FROM records WHERE partition = ? AND "offset" < ? ORDER BY "offset" LIMIT ?) '
+                        "WHERE timestamp_ms < ?)",
+                        (row.id, last, TRIMMED_PER_TRANSACTION, now_ms - row.retention_ms),
+                    ).rowcount
+        return removed
+
+    # --- reading --------------------------------------------------------------------------------------------
+
+    def read(self, partition: int, start: int, end: int, records_max: int, bytes_max: int) -> list[StoredRecord]:
+        """Records with start <= offset < end, in order; at least one where there is one, whatever its size."""
+        cursor = self.connection.execute(
+            f"SELECT {_COLUMNS} FROM records "  # noqa: S608 - our own column names
+            'WHERE partition = ? AND "offset" >= ? AND "offset" < ? ORDER BY "offset" LIMIT ?',
+            (partition, start, end, records_max),
+        )
+        records: list[StoredRecord] = []
+        total_bytes = 0
+        for row in cursor:
+            record = StoredRecord._make(row)
+            records.append(record)
+            total_bytes += len(record.value or b"")
+            if total_bytes >= bytes_max:
+                break
+        cursor.close()
+        return records
+
+    def first_offset(self, partition: int) -> int:
+        """The first kept; 0 in an empty partition."""
+        (first,) = self.connection.execute(
+            'SELECT min("offset") FROM records WHERE partition = ?', (partition,)
+        ).fetchone()
+        return int(first or 0)
+
+    def committed(self) -> dict[tuple[str, int], int]:
+        """(group, partition row id) → the next offset the group wants."""
+        rows = self.connection.execute("SELECT group_name, partition, next_offset FROM committed")
+        return {(group, partition): next_offset for group, partition, next_offset in rows}
+
+    def data_version(self) -> int:
+        """Changes whenever another connection has committed."""
+        return int(self.connection.execute("PRAGMA data_version").fetchone()[0])
+
+
+class _Transaction:
+    """BEGIN IMMEDIATE … COMMIT; a COMMIT that fails is rolled back too, so that it can be tried again."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._connection.execute("COMMIT")
+        finally:
+            if self._connection.in_transaction:  # SQLite has rolled back by itself after some errors
+                self._connection.execute("ROLLBACK")
+
+
+@cache
+def _insert_statement(rows: int, *, compacted: bool) -> str:
+    verb = "INSERT OR REPLACE" if compacted else "INSERT"
+    values = ", ".join([f"(?, ?, ?, ?, ?, ?, ?, {int(compacted)})"] * rows)
+    return f"{verb} INTO records (partition, {_COLUMNS}, compacted) VALUES {values}"
