@@ -61,6 +61,11 @@ class Log(Protocol):
     def read(self, topic: Topic, partition: int, start: int = 0) -> AsyncIterator[Record]:
         """Committed records from `start` (or the first kept) up to the end as it is at the call; then it stops."""
 
+    async def since(self, topic: Topic, since_ms: int) -> list[Record]:
+        """Committed records of all partitions that the log took at or after this time (ms since the epoch, the log's
+        own clock), in order within each partition. For the recent past: everything is held in memory.
+        """
+
     def tail(self, topic: Topic | str, start: Mapping[int, int] | None = None) -> AsyncIterator[Record | Reached]:
         """Committed records of all partitions from `start` (missing: the first kept), then for ever as they come.
 

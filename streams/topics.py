@@ -35,6 +35,9 @@ SUBSCRIBERS_TABLE = "subscribers"
 TABLES = (CUSTOMERS_TABLE, SUBSCRIBERS_TABLE)
 """The tables of our agents; each has a changelog beside its topic, partition by partition."""
 
+TABLE_SOURCES = {CUSTOMERS_TABLE: Topic.CUSTOMER_EVENTS, SUBSCRIBERS_TABLE: Topic.SUBSCRIBER_EVENTS}
+"""The topic that a table is made from."""
+
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
