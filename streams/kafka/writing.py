@@ -1,0 +1,165 @@
+"""Appending to Kafka outside of the agents: one idempotent producer, and transactions for what belongs together.
+
+Acknowledged means acks=all. A send whose acknowledgement is late is never sent again from here: it may still arrive,
+once; the caller decides whether to append anew, and readers drop repeats by the id inside.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
+
+from streams.errors import LogUnavailable
+from streams.kafka.connection import client_arguments, unreachable
+from streams.kafka.provision import record_bytes_max
+from streams.kafka.records import headers_of
+from streams.log import APPEND_SECONDS_MAX, NewRecord, Position
+from streams.settings import Settings
+from streams.topics import group_name, partition_of, partitions_of, topic_name
+
+TRANSACTION_SECONDS_MAX = 20.0
+"""One record in each of 1,024 partitions takes seconds; the broker aborts what is open for longer."""
+STOP_SECONDS_MAX = 3.0
+"""aiokafka's idempotent producer would wait for an absent broker for ever."""
+REQUEST_SECONDS_MAX = 5.0
+RETRY_BACKOFF_MS = 20
+"""How soon a new transaction asks again whether a former one's abort is done; the default of 100 is felt."""
+
+
+class Appender:
+    """`append` from any number of tasks at once; `append_all` one after the other."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._producer: AIOKafkaProducer | None = None
+        self._renewing = asyncio.Lock()
+        self._transacting = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Raises Unreachable."""
+        self._producer = await self._started(AIOKafkaProducer(enable_idempotence=True, **self._arguments()))
+
+    async def stop(self) -> None:
+        if self._producer is not None:
+            await _stopped(self._producer)
+
+    async def append(self, record: NewRecord) -> Position:
+        """Raises LogUnavailable within APPEND_SECONDS_MAX."""
+        producer = None
+        try:
+            async with asyncio.timeout(APPEND_SECONDS_MAX):
+                producer = await self._usable_producer()
+                acknowledged = await (await self._send(producer, record))
+        except TimeoutError as error:
+            raise self._unavailable(f"no acknowledgement within {APPEND_SECONDS_MAX:.0f} s") from error
+        except KafkaError as error:
+            if producer is not None and not _passing(error):
+                await self._abandon(producer)
+            raise self._unavailable(f"{type(error).__name__}: {error}") from error
+        return Position(acknowledged.partition, acknowledged.offset)
+
+    async def append_all(self, records: Sequence[NewRecord]) -> None:
+        """Raises LogUnavailable. Another process that does the same at that moment ends this one's transaction."""
+        try:
+            async with self._transacting, asyncio.timeout(TRANSACTION_SECONDS_MAX):
+                await self._transact(records)
+        except TimeoutError as error:
+            raise self._unavailable(f"no acknowledgement within {TRANSACTION_SECONDS_MAX:.0f} s") from error
+        except KafkaError as error:
+            raise self._unavailable(f"{type(error).__name__}: {error}") from error
+
+    async def _transact(self, records: Sequence[NewRecord]) -> None:
+        # Its own producer each time: starting it aborts what a former one left open, and nothing is held in between.
+        producer = AIOKafkaProducer(
+            transactional_id=f"{group_name(self._settings)}-append",
+            transaction_timeout_ms=int(TRANSACTION_SECONDS_MAX * 1000),
+            retry_backoff_ms=RETRY_BACKOFF_MS,
+            **self._arguments(),
+        )
+        try:
+            await producer.start()
+            await producer.begin_transaction()
+            try:
+                sends = [await self._send(producer, record) for record in records]
+                await asyncio.gather(*sends)  # aiokafka would commit although a send failed
+            except BaseException:
+                await _aborted(producer)
+                raise
+            await producer.commit_transaction()
+        finally:
+            await _stopped(producer)
+
+    async def _send(self, producer: AIOKafkaProducer, record: NewRecord) -> "asyncio.Future[Any]":
+        partition = record.partition
+        if partition is None:
+            partition = partition_of(record.key, partitions_of(self._settings, record.topic))
+        sent: asyncio.Future[Any] = await producer.send(
+            topic_name(self._settings, record.topic),
+            record.value,
+            key=record.key,
+            partition=partition,
+            headers=headers_of(record.source, record.received_ms),
+        )
+        return sent
+
+    def _arguments(self) -> dict[str, Any]:
+        return {
+            "acks": "all",
+            "linger_ms": 0,
+            "max_request_size": record_bytes_max(self._settings),
+            "request_timeout_ms": int(REQUEST_SECONDS_MAX * 1000),
+            **client_arguments(self._settings),
+        }
+
+    async def _started(self, producer: AIOKafkaProducer) -> AIOKafkaProducer:
+        try:
+            await producer.start()
+        except BaseException as error:
+            await _stopped(producer)
+            if isinstance(error, KafkaError | OSError):
+                raise unreachable(self._settings, error) from error
+            raise
+        return producer
+
+    async def _usable_producer(self) -> AIOKafkaProducer:
+        async with self._renewing:
+            if self._producer is None:
+                await self.start()
+        assert self._producer is not None
+        return self._producer
+
+    async def _abandon(self, producer: AIOKafkaProducer) -> None:
+        """After a fatal error (its sequence is broken, or it lost a right) a producer fails every send: take a new
+        one for the next append.
+        """
+        async with self._renewing:
+            if self._producer is producer:
+                self._producer = None
+                await _stopped(producer)
+
+    def _unavailable(self, reason: str) -> LogUnavailable:
+        return LogUnavailable(
+            f"Kafka has not acknowledged ({reason}): nothing was promised. Check the broker and append again."
+        )
+
+
+def _passing(error: KafkaError) -> bool:
+    return error.retriable or isinstance(error, KafkaTimeoutError | MessageSizeTooLargeError)
+
+
+async def _aborted(producer: AIOKafkaProducer) -> None:
+    """Best effort: the next start, or the transaction's timeout, aborts it as well."""
+    with contextlib.suppress(KafkaError, TimeoutError):
+        async with asyncio.timeout(STOP_SECONDS_MAX):
+            await producer.abort_transaction()
+
+
+async def _stopped(producer: AIOKafkaProducer) -> None:
+    try:
+        async with asyncio.timeout(STOP_SECONDS_MAX):
+            await producer.stop()
+    except (KafkaError, TimeoutError):
+        await producer.client.close()
