@@ -218,7 +218,7 @@ def add_agent(app: MillraceApp, agent: Agent[S], listener: LaneListener[S]) -> E
         async for event in stream.noack().events():
             await engine.submit(event.message)
 
-    hand_over.__doc__ = agent.help
+    hand_over.__doc__, hand_over.__qualname__ = agent.help, agent.name  # what Faust shows operators
     source = app.topic(
         source_name,
         key_type=bytes,

@@ -18,6 +18,11 @@ from faust.types import TP
 from streams.transactions.beyond_end import refuse_beyond_end
 from streams.transactions.provenance import Mark, Provenance
 
+FETCH_WAIT_MS = 100
+"""How long the broker holds a fetch that finds nothing. Records are answered at once; but whatever else is asked over
+the same connection waits behind it, and every takeover asks four times (Faust has 1500).
+"""
+
 RECOVERY_FETCH_SECONDS = 0.1
 """How long a fetch waits for records during recovery: a changelog may end in markers alone, which are no records, and
 only an empty-handed return says that they are read.
@@ -55,6 +60,7 @@ class NumberingThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Fa
         # Faust asks for it only with its own exactly-once. With it, the end offsets that recovery reads are those of
         # the last committed record.
         consumer._isolation_level = "read_committed"
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer
 
     async def _fetch_records(
@@ -124,26 +130,24 @@ class NumberingThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Fa
     async def _seek_to_committed(self) -> Mapping[TP, int | None]:
         while True:
             holds = self.app.holds
-            sources = [TP(*tp) for tp in self._consumer.assignment() if tp.topic in self.app.source_names]
-            committed = await self._committed(sources)
-            starts = await self._consumer.beginning_offsets([TopicPartition(*tp) for tp in sources]) if sources else {}
+            sources = [TopicPartition(*tp) for tp in self._consumer.assignment() if tp.topic in self.app.source_names]
+            committed = dict(zip(sources, await asyncio.gather(*map(self._consumer.committed, sources)), strict=True))
+            starts = await self._starts(committed)
             if holds == self.app.holds:
                 break  # else a former owner was fenced meanwhile, after whose last commit the offsets must be read
-        self.seek_and_mark(
-            {tp: starts[TopicPartition(*tp)] if offset is None else offset for tp, offset in committed.items()}
-        )
-        return committed
+        self.seek_and_mark({TP(*tp): start for tp, start in starts.items()})
+        return {TP(*tp): offset for tp, offset in committed.items()}
 
-    async def _committed(self, sources: list[TP]) -> dict[TP, int | None]:
+    async def _starts(self, committed: Mapping[TopicPartition, int | None]) -> dict[TopicPartition, int]:
         """Raises LogUnusable where an offset lies beyond the end of its topic."""
-        if not sources:
+        if not committed:
             return {}
-        partitions = [TopicPartition(*tp) for tp in sources]
-        offsets = await asyncio.gather(*(self._consumer.committed(partition) for partition in partitions))
-        ends = await self._consumer.end_offsets(partitions)
-        for partition, offset in zip(partitions, offsets, strict=True):
-            refuse_beyond_end(TP(*partition), offset, ends[partition])
-        return dict(zip(sources, offsets, strict=True))
+        firsts, ends = await asyncio.gather(
+            self._consumer.beginning_offsets(list(committed)), self._consumer.end_offsets(list(committed))
+        )
+        for tp, offset in committed.items():
+            refuse_beyond_end(TP(*tp), offset, ends[tp])
+        return {tp: firsts[tp] if offset is None else offset for tp, offset in committed.items()}
 
 
 class KafkaConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped
