@@ -43,8 +43,7 @@ async def apply_catalogue(log: Log, parsed: Parsed, settings: Settings, now_ms: 
     Raises LogUnavailable. Two processes that start at once may both apply their file: the same version twice changes
     nothing.
     """
-    current = await _current(log)
-    if current is not None and current.version == parsed.version:
+    if await applied_version(log) == parsed.version:
         return False
     await _append(log, parsed.document, parsed.version, settings, now_ms)
     return True
@@ -144,8 +143,10 @@ async def _append(
 ) -> None:
     value = encode(CatalogueApplied(version=version, document=dict(document)))
     records = [_record(Topic.CATALOGUE_EVENTS, KEY, value, now_ms, 0)]
-    for partition in range(partitions_of(settings, Topic.CUSTOMER_EVENTS)):
-        records.append(_record(Topic.CUSTOMER_EVENTS, f"{KEY}:{partition}", value, now_ms, partition))
+    records += (
+        _record(Topic.CUSTOMER_EVENTS, f"{KEY}:{partition}", value, now_ms, partition)
+        for partition in range(partitions_of(settings, Topic.CUSTOMER_EVENTS))
+    )
     await log.append_all(records)
 
 

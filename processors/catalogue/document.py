@@ -18,6 +18,7 @@ from processors.catalogue.compilation import canonical, compile_document, versio
 from processors.catalogue.faults import Fault, Faults
 from processors.catalogue.model_faults import fault_of
 from processors.catalogue.notes import Note
+from processors.catalogue.reading import integers_beyond
 from processors.catalogue.rules import Catalogue
 from processors.catalogue.tables import Document
 from processors.catalogue.toml_lines import NOWHERE, Lines, key_of, lines_of
@@ -27,6 +28,9 @@ __all__ = ["Fault", "Faults", "Note", "Parsed", "checked", "compile_document", "
 
 DOCUMENT_BYTES_MAX = 900_000
 """An applied catalogue is one record in every partition; Kafka takes up to 1 MiB unless told otherwise."""
+
+INTEGER_MAX = 2**63 - 1
+"""TOML's own limit, which tomllib does not look at; beyond it Python may refuse even to show a number."""
 
 _PLACE = re.compile(r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")
 
@@ -49,6 +53,9 @@ class Parsed:
 def parse(text: str, *, codes: Codes | None = None) -> Parsed:
     """Raises Faults, all of them at once, and nothing else. `codes` reads the codes files; None: not looked at."""
     raw, lines = _read(text)
+    if beyond := list(integers_beyond(raw, INTEGER_MAX)):
+        allowed = f"TOML's whole numbers, up to {INTEGER_MAX}"
+        raise Faults(Fault(lines.of(path), key_of(path), "found a larger number", allowed) for path in beyond)
     document = _checked(raw, lines, codes)
     version = version_of(document)
     remarks = notes.remarks(raw, lines)

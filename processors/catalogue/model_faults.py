@@ -67,11 +67,11 @@ def _unknown(loc: Sequence[str | int], path: Path, lines: Lines) -> Fault:
     return Fault(lines.of(path), key_of(path), problem, ", ".join(names), nearest(name, names))
 
 
-def _kind(path: Path, found: Any, lines: Lines) -> Fault:
+def _kind(path: Path, found: Mapping[str, Any], lines: Lines) -> Fault:
     """A delivery's `kind`, which decides what else the table may hold."""
     path = (*path, "kind")
     allowed = ", ".join(repr(kind) for kind in KINDS)
-    if not isinstance(found, dict) or "kind" not in found:
+    if "kind" not in found:
         return Fault(lines.of(path), key_of(path), "is missing", allowed)
     tag = found["kind"]
     return Fault(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from processors.catalogue.toml_lines import Path
+from processors.catalogue.toml_lines import DEPTH_MAX, Path
 
 Raw = Mapping[str, Any]
 
@@ -85,3 +85,15 @@ def text(node: Raw, key: str) -> str:
 def number(node: Raw, key: str) -> int | None:
     value = node.get(key)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def integers_beyond(raw: Raw, largest: int) -> Iterator[Path]:
+    """Where whole numbers are further from 0. Without recursion: this comes before anything bounds the depth."""
+    waiting: list[tuple[Path, Any]] = [((), raw)]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, int) and abs(value) > largest:
+            yield path
+        elif isinstance(value, dict | list) and len(path) <= DEPTH_MAX:
+            inner = value.items() if isinstance(value, dict) else enumerate(value)
+            waiting += (((*path, key), item) for key, item in inner)

@@ -149,8 +149,8 @@ class OfferTable(Table):
     payment_links: Annotated[list[Name], Field(description="Stripe's plink_… ids.")] = []
     metadata: Annotated[dict[Name, str], Field(description="All of these in a session's or payment's metadata.")] = {}
     tier: Annotated[Name | None, Field(description="One of [tiers] order.")] = None
-    whiles: Annotated[Whiles, Field(alias="while")] = Whiles()
-    whens: Annotated[Whens, Field(alias="when")] = Whens()
+    whiles: Annotated[Whiles, Field(alias="while", description="For this offer.")] = Whiles()
+    whens: Annotated[Whens, Field(alias="when", description="For this offer.")] = Whens()
 
 
 class LifetimeValue(Table):
@@ -239,7 +239,7 @@ class Purchases(Table):
 class Report(Table):
     """The monthly report to stakeholders, a Kit broadcast to one tag."""
 
-    enabled: bool = False
+    enabled: Annotated[bool, Field(description="Make it each month.")] = False
     day: Annotated[int, Field(ge=1, le=28, description="Day of the month; every month has up to 28.")] = 1
     time: Annotated[ClockTime, Field(description="In the account's time zone.")] = "08:00"
     to_tag: Annotated[Reference | None, Field(description="Who gets it: the holders of this tag.")] = None
