@@ -1,0 +1,82 @@
+"""The outputs of a record of customer.events: what it meant (customer.changes), what it causes, why it is unreadable.
+
+Called by customer.py as the last of its steps.
+"""
+
+from enum import StrEnum
+
+from processors.catalogue.rules import Catalogue
+from processors.decide import Decision
+from processors.ids import CustomerKey, subscriber_key
+from processors.messages import CustomerChanged, DeadLetter, Enrol
+from processors.objects import Event
+from processors.record import Output, Record, Topic
+from processors.wishes import Wishes
+
+
+class Disposition(StrEnum):
+    """What became of a record; the status counts them."""
+
+    PROCESSED = "processed"
+    DUPLICATE = "duplicate"
+    IGNORED = "ignored"
+    UNREADABLE = "unreadable"
+
+
+def outputs(
+    key: CustomerKey, record: Record, decision: Decision, catalogue: Catalogue, event: Event | None
+) -> tuple[Output, ...]:
+    """The commands, each to its subscriber, then what they come from."""
+    commands = (
+        Output(Topic.SUBSCRIBER_EVENTS, subscriber_key(command.email), command) for command in decision.commands
+    )
+    wishes = decision.wishes
+    message = CustomerChanged(
+        customer=key,
+        disposition=Disposition.PROCESSED,
+        event=event.id if event else None,
+        event_type=event.type if event else "",
+        offset=record.offset,
+        moments=decision.moments,
+        commands=tuple(command.id for command in decision.commands if isinstance(command, Enrol)),
+        tags=tuple(dict.fromkeys(tag.name for tag in wishes.tags)) if wishes is not None else None,
+        fields=_settled(wishes) if wishes is not None else None,
+        catalogue=catalogue.version,
+    )
+    return (*commands, Output(Topic.CUSTOMER_CHANGES, key, message))
+
+
+def changed(key: CustomerKey, record: Record, disposition: Disposition, event: Event | None) -> Output:
+    """Where nothing was decided."""
+    message = CustomerChanged(
+        customer=key,
+        disposition=disposition,
+        event=event.id if event else None,
+        event_type=event.type if event else "",
+        offset=record.offset,
+    )
+    return Output(Topic.CUSTOMER_CHANGES, key, message)
+
+
+def unreadable(key: CustomerKey, record: Record, reason: str, event: Event | None = None) -> tuple[Output, ...]:
+    """`event`: given where its envelope could be read, and only its object could not."""
+    letter = DeadLetter(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        key=record.key,
+        raw=record.value,
+        reason=f"{event.type}: {reason}" if event else reason,
+        source=record.source,
+        received_ms=record.received_ms,
+    )
+    return (
+        Output(Topic.DEAD_LETTERS, record.topic, letter),
+        changed(key, record, Disposition.UNREADABLE, event),
+    )
+
+
+def _settled(wishes: Wishes) -> dict[str, str]:
+    """Of several values for one field the one that stands (INTERFACES §6), as far as this customer alone tells."""
+    ranked = sorted(wishes.fields, key=lambda wish: (wish.tier_rank, wish.period_end, wish.place))
+    return {wish.name: wish.value for wish in ranked}

@@ -1,0 +1,127 @@
+"""The customers agent's core: one record of customer.events in; the customer's new state and its outputs out.
+
+`advance` is the step that the agent runs (streams/), and that replay, plan and explain call over ranges of the log:
+read the envelope → drop duplicates → fold (evolve.py) → decide (decide.py). Pure: time is the record's.
+"""
+
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+import msgspec
+from msgspec.structs import replace
+
+from processors import changes, evolve
+from processors.catalogue.document import compile_document
+from processors.catalogue.rules import Catalogue
+from processors.changes import Disposition
+from processors.decide import decide
+from processors.decided import Decided
+from processors.envelope import FAULTS, Unreadable, opened, reason_of
+from processors.facts import Facts, Profile
+from processors.id_set import RecentIds
+from processors.ids import CatalogueVersion, CustomerKey
+from processors.messages import CatalogueApplied, Reconsider
+from processors.objects import Event
+from processors.record import Advanced, Record, View
+
+
+class Customer(msgspec.Struct, frozen=True, kw_only=True, tag="customer", tag_field="state"):
+    """`now_ms` is the customer's log time; `recent` the event ids seen, for duplicates; `facts` never depend on a
+    catalogue, `decided` does.
+    """
+
+    now_ms: int
+    last_offset: int
+    recent: RecentIds
+    facts: Facts
+    decided: Decided
+
+
+class AppliedCatalogue(msgspec.Struct, frozen=True, kw_only=True, tag="catalogue", tag_field="state"):
+    """The catalogue that decides every later record of this partition; the value of key `catalogue:PARTITION`."""
+
+    last_offset: int
+    version: CatalogueVersion
+    document: dict[str, Any]
+
+
+CustomersState = Customer | AppliedCatalogue
+"""The values of the table `customers`."""
+
+encode = msgspec.json.Encoder(order="deterministic").encode
+decode = msgspec.json.Decoder(CustomersState).decode
+
+NEW = Customer(now_ms=0, last_offset=-1, recent=RecentIds(), facts=Facts(Profile()), decided=Decided())
+
+
+def catalogue_key(partition: int) -> str:
+    return f"catalogue:{partition}"
+
+
+def advance(view: View[CustomersState], record: Record) -> Advanced[CustomersState]:
+    """Never raises for what the record holds: what cannot be read becomes a dead letter, and the state goes on."""
+    message = opened(record.value)
+    if isinstance(message, CatalogueApplied):
+        return _applied(record, message)
+    key = CustomerKey(record.key.decode(errors="backslashreplace"))
+    known = view.get(key) or NEW
+    if not isinstance(known, Customer):
+        return Advanced(key, None, changes.unreadable(key, record, "The key is that of a catalogue."))
+    customer = replace(known, now_ms=max(known.now_ms, record.received_ms), last_offset=record.offset)
+    case = _Case(key, record, _catalogue(view, record.partition))
+    match message:
+        case Event():
+            return _with_event(case, customer, message)
+        case Reconsider():
+            return _decided(case, customer, customer.facts)
+        case Unreadable():
+            return Advanced(key, customer, changes.unreadable(key, record, message.reason))
+        case _:
+            assert_never(message)
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """`catalogue` None: none is applied yet. Facts are folded, nothing is decided, nothing is noted as done."""
+
+    key: CustomerKey
+    record: Record
+    catalogue: Catalogue | None
+
+
+def _applied(record: Record, message: CatalogueApplied) -> Advanced[CustomersState]:
+    state = AppliedCatalogue(last_offset=record.offset, version=message.version, document=message.document)
+    return Advanced(catalogue_key(record.partition), state)
+
+
+def _catalogue(view: View[CustomersState], partition: int) -> Catalogue | None:
+    applied = view.get(catalogue_key(partition))
+    return compile_document(applied.document, applied.version) if isinstance(applied, AppliedCatalogue) else None
+
+
+def _with_event(case: _Case, customer: Customer, event: Event) -> Advanced[CustomersState]:
+    key, record = case.key, case.record
+    if customer.recent.contains(event.id, customer.now_ms):
+        return Advanced(key, customer, (changes.changed(key, record, Disposition.DUPLICATE, event),))
+    try:
+        facts = evolve.evolve(customer.facts, event)
+    except FAULTS as fault:
+        # Its id is not remembered: once it can be read, a retry from the dead letters must not pass for a duplicate.
+        return Advanced(key, customer, changes.unreadable(key, record, reason_of(fault), event))
+    customer = replace(customer, recent=customer.recent.added(event.id, customer.now_ms))
+    if not evolve.is_read(event):
+        return Advanced(key, customer, (changes.changed(key, record, Disposition.IGNORED, event),))
+    if facts is customer.facts:
+        return Advanced(key, customer, (changes.changed(key, record, Disposition.PROCESSED, event),))
+    return _decided(case, customer, facts, event)
+
+
+def _decided(case: _Case, customer: Customer, facts: Facts, event: Event | None = None) -> Advanced[CustomersState]:
+    """The facts as they are (Reconsider): states only, nothing happens anew."""
+    key, record, catalogue = case.key, case.record, case.catalogue
+    if catalogue is None:
+        state = replace(customer, facts=facts)
+        return Advanced(key, state, (changes.changed(key, record, Disposition.PROCESSED, event),))
+    decision = decide(key, customer.facts, facts, customer.decided, catalogue, version=record.offset)
+    state = replace(customer, facts=facts, decided=decision.decided)
+    return Advanced(key, state, changes.outputs(key, record, decision, catalogue, event))

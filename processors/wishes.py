@@ -1,0 +1,143 @@
+"""What a customer's subscriber should hold: every tag and field with the rule that gives it. Called by decide.py.
+
+Made anew from the facts each time (`while.*`), together with what moments gave for good.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from processors import sale as sales
+from processors.catalogue.rules import Catalogue, State, WhileRule
+from processors.decided import Decided
+from processors.facts import Facts, Payment
+from processors.ids import CustomerKey
+from processors.lifecycle import is_active
+from processors.messages import FieldWish, TagWish
+from processors.sale import Buyer, Sale
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """Sorted, so that equal wishes are equal."""
+
+    tags: tuple[TagWish, ...] = ()
+    fields: tuple[FieldWish, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.tags or self.fields)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """A `while.*` table that holds, and the sales that make it hold, the best first."""
+
+    gives: WhileRule
+    name: str
+    state: State
+    tier_rank: int
+    place: int
+    sales: tuple[Sale, ...]
+
+
+def wishes_of(key: CustomerKey, facts: Facts, decided: Decided, catalogue: Catalogue) -> Wishes:
+    buyer = sales.buyer_of(key, facts)
+    rules = tuple(_rules(held_sales(facts, catalogue), catalogue))
+    tags = [kept.wish for kept in decided.tags]
+    tags += (wish for rule in rules for wish in _tags(rule, buyer, catalogue))
+    fields = [kept.wish for kept in decided.fields]
+    fields += (wish for rule in rules for wish in _fields(rule, buyer, catalogue))
+    if buyer.customer_id and (tags or fields):
+        fields.append(_customer_id(buyer, facts, catalogue))
+    return Wishes(tuple(sorted(tags, key=_order)), tuple(sorted(fields, key=_order)))
+
+
+def held_sales(facts: Facts, catalogue: Catalogue) -> Mapping[State, tuple[Sale, ...]]:
+    """What holds now, by state, whatever the offer. To act on a further state: say here what holds in it."""
+    return {
+        State.ACTIVE: sales.best_first(_active(facts, catalogue)),
+        State.OWNED: sales.best_first(_owned(facts, catalogue)),
+    }
+
+
+def _active(facts: Facts, catalogue: Catalogue) -> Iterator[Sale]:
+    """A deleted customer's subscriptions have ended, whether or not each has said so."""
+    if facts.profile.deleted:
+        return
+    for subscription in facts.subscriptions.values():
+        terms = subscription.terms
+        if terms is not None and is_active(
+            terms, trial_is_active=catalogue.trial_is_active, past_due_is_active=catalogue.past_due_is_active
+        ):
+            for item in terms.items:
+                yield sales.of_item(item, subscription, catalogue)
+
+
+def _owned(facts: Facts, catalogue: Catalogue) -> Iterator[Sale]:
+    for one_off in facts.one_offs.values():
+        if one_off.payment is Payment.CLEARED:
+            yield sales.of_one_off(one_off, catalogue)
+
+
+def _rules(held: Mapping[State, tuple[Sale, ...]], catalogue: Catalogue) -> Iterator[_Rule]:
+    for state, all_sales in held.items():
+        if all_sales and (gives := catalogue.whiles.get(state)):
+            yield _Rule(gives, f"while.{state}", state, 0, 0, all_sales)
+        for offer in {sale.offer.name: sale.offer for sale in all_sales if sale.offer}.values():
+            if gives := offer.whiles.get(state):
+                of_offer = tuple(sale for sale in all_sales if sale.offer is offer)
+                name = f"offer '{offer.name}' while.{state}"
+                yield _Rule(gives, name, state, offer.tier_rank, offer.place, of_offer)
+
+
+def _tags(rule: _Rule, buyer: Buyer, catalogue: Catalogue) -> Iterable[TagWish]:
+    """With placeholders each sale may give another tag; the same one counts once, for its best sale."""
+    wishes: dict[str, TagWish] = {}
+    for template in rule.gives.tags:
+        for sale in rule.sales:
+            name = sales.filled(template, sale, buyer, catalogue.timezone)
+            if name and name not in wishes:
+                wishes[name] = TagWish(
+                    name=name,
+                    rule=rule.name,
+                    state=rule.state,
+                    tier_rank=rule.tier_rank,
+                    period_end=sale.period_end,
+                    place=rule.place,
+                )
+    return wishes.values()
+
+
+def _fields(rule: _Rule, buyer: Buyer, catalogue: Catalogue) -> Iterator[FieldWish]:
+    """The value of the best sale that can fill it."""
+    for label, template in rule.gives.fields.items():
+        for sale in rule.sales:
+            value = sales.filled(template, sale, buyer, catalogue.timezone)
+            if value is not None:
+                yield FieldWish(
+                    name=label,
+                    value=value,
+                    rule=rule.name,
+                    state=rule.state,
+                    tier_rank=rule.tier_rank,
+                    period_end=sale.period_end,
+                    place=rule.place,
+                )
+                break
+
+
+def _customer_id(buyer: Buyer, facts: Facts, catalogue: Catalogue) -> FieldWish:
+    """Its `period_end` is the latest beginning of a subscription or purchase: of several customers of one subscriber,
+    the one with the latest is the one that the field names (INTERFACES §7).
+    """
+    starts = (each.terms.started_at for each in facts.subscriptions.values() if each.terms)
+    payments = (each.at for each in facts.one_offs.values() if each.payment is Payment.CLEARED)
+    return FieldWish(
+        name=catalogue.stripe_customer_id_field,
+        value=buyer.customer_id,
+        rule="[subscribers] stripe_customer_id_field",
+        period_end=max((*starts, *payments), default=0),
+    )
+
+
+def _order(wish: TagWish | FieldWish) -> tuple[str, str]:
+    return wish.name, wish.rule
