@@ -36,7 +36,7 @@ class Job:
     patient: bool = False
     """Waits while the disk is full, instead of failing."""
     withdrawn: bool = False
-    """Set by the loop: if it is not being written yet, it never will be."""
+    """Set by the loop. If it is not being written yet, it never will be; `future` tells when that is certain."""
 
 
 @dataclass(slots=True, eq=False)
@@ -117,8 +117,14 @@ class CommitThread:
                 item = self.queue.get_nowait()
         except queue.Empty:
             pass
-        group.jobs = [job for job in group.jobs if not job.withdrawn]
+        self._drop_withdrawn(group)
         return group, calls
+
+    def _drop_withdrawn(self, group: Group) -> None:
+        withdrawn = [job for job in group.jobs if job.withdrawn]
+        if withdrawn:
+            group.jobs = [job for job in group.jobs if not job.withdrawn]
+            self._post(self._reports.failed, (), withdrawn, LogUnavailable("Withdrawn before it was written."))
 
     def _commit(self, group: Group) -> None:
         if not group.jobs:

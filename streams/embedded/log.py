@@ -10,19 +10,14 @@ from pathlib import Path
 
 from processors.record import Record, Source, Topic
 from streams import topics
-from streams.embedded.log_file import LogFile, NewRow
+from streams.embedded.log_file import LogFile
 from streams.embedded.partition import Partition
-from streams.embedded.stored import StoredRecord
+from streams.embedded.stored import Append, StoredRecord
 from streams.errors import WrongSettings
 from streams.log import NewRecord, Position, Reached
 from streams.settings import Settings
 
 SCHEME = "sqlite:///"
-
-_SOURCE_OF_TABLE = {
-    topics.CUSTOMERS_TABLE: Topic.CUSTOMER_EVENTS,
-    topics.SUBSCRIBERS_TABLE: Topic.SUBSCRIBER_EVENTS,
-}
 
 
 class EmbeddedLog:
@@ -53,9 +48,9 @@ class EmbeddedLog:
         await self.file.stop()
 
     async def append(self, record: NewRecord) -> Position:
-        row = self.row(record)
-        job = self.file.submit((row,))
-        return Position(row.partition.number, await job.future)
+        partition = self._partition_for(record)
+        job = self.file.submit((_append(record, partition),))
+        return Position(partition.number, await job.future)
 
     async def append_all(self, records: Sequence[NewRecord]) -> None:
         if records:
@@ -72,9 +67,17 @@ class EmbeddedLog:
     def read(self, topic: Topic, partition: int, start: int = 0) -> AsyncIterator[Record]:
         return self._read(topic, self.partitions(topic)[partition], start)
 
+    async def since(self, topic: Topic, since_ms: int) -> list[Record]:
+        await self.file.look()
+        return [
+            _record(topic, partition.number, stored)
+            for partition in self.partitions(topic)
+            for stored in await self.file.since(partition, since_ms)
+        ]
+
     async def tail(self, topic: Topic | str, start: Mapping[int, int] | None = None) -> AsyncIterator[Record | Reached]:
         partitions = self.partitions(topic)
-        origin = _SOURCE_OF_TABLE.get(topic) or Topic(topic)
+        origin = topics.TABLE_SOURCES.get(topic) or Topic(topic)
         offsets = {partition.number: (start or {}).get(partition.number, 0) for partition in partitions}
         moved = asyncio.Event()
         for partition in partitions:
@@ -98,18 +101,21 @@ class EmbeddedLog:
         """Of a topic, or of a table's changelog."""
         found = self._partitions.get(topic)
         if found is None:
-            is_table = topic in _SOURCE_OF_TABLE
+            is_table = topic in topics.TABLE_SOURCES
             name = topics.changelog_name(self._settings, topic) if is_table else self._settings.topic_prefix + topic
             found = self._partitions[topic] = self.file.partitions(name)
             assert found, f"the topic {name} was created at the start"
         return found
 
-    def row(self, record: NewRecord) -> NewRow:
+    def row(self, record: NewRecord) -> Append:
+        """As LogFile.submit takes it."""
+        return _append(record, self._partition_for(record))
+
+    def _partition_for(self, record: NewRecord) -> Partition:
         partitions = self.partitions(record.topic)
-        number = record.partition
-        if number is None:
-            number = topics.partition_of(record.key, len(partitions))
-        return NewRow(partitions[number], record.key, record.value, record.source, record.received_ms)
+        if record.partition is not None:
+            return partitions[record.partition]
+        return partitions[topics.partition_of(record.key, len(partitions))]
 
     async def _lag(self, partition: Partition) -> int:
         committed = self.file.committed(self._group, partition)
@@ -133,6 +139,10 @@ def path_of(settings: Settings) -> Path:
     if not settings.broker.startswith(SCHEME) or settings.broker == SCHEME:
         raise WrongSettings(f"MILLRACE_BROKER: {settings.broker!r} is no embedded log; write sqlite:///PATH.")
     return Path(settings.broker.removeprefix(SCHEME))
+
+
+def _append(record: NewRecord, partition: Partition) -> Append:
+    return Append(partition.id, record.key, record.value, record.source, record.received_ms)
 
 
 def _record(topic: Topic, partition: int, stored: StoredRecord) -> Record:

@@ -9,7 +9,6 @@ import contextlib
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from streams.embedded.commits import Job
 from streams.embedded.ownership import Ownership
@@ -28,24 +27,6 @@ RETENTION_SECONDS = 600.0
 """How often what retention no longer keeps is removed; it counts in days, so this is soon enough."""
 LOOK_SECONDS = 0.2
 """How often a read-only opening asks whether the owner has appended: another process cannot wake it."""
-
-
-class NewRow(NamedTuple):
-    """A record to append. Faust and changelogs leave `source` and `received_ms` out."""
-
-    partition: Partition
-    key: bytes | None
-    value: bytes | None
-    source: str | None = None
-    received_ms: int | None = None
-
-
-class GroupOffset(NamedTuple):
-    """The offset that a consumer group wants next."""
-
-    group: str
-    partition: Partition
-    next_offset: int
 
 
 class LogFile:
@@ -102,17 +83,12 @@ class LogFile:
 
     # --- writing ----------------------------------------------------------------------------------------------
 
-    def submit(self, rows: Sequence[NewRow], offsets: Sequence[GroupOffset] = (), *, patient: bool = False) -> Job:
+    def submit(self, records: Sequence[Append], offsets: Sequence[OffsetCommit] = (), *, patient: bool = False) -> Job:
         """All of it becomes visible together; the job's future gives the offset of the last record (-1: none).
 
         `patient`: waits while the disk is full. Raises LogUnavailable, LogUnusable; so may the future.
         """
-        job = Job(
-            [Append(partition.id, key, value, source, received) for partition, key, value, source, received in rows],
-            asyncio.get_running_loop().create_future(),
-            [OffsetCommit(group, partition.id, next_offset) for group, partition, next_offset in offsets],
-            patient,
-        )
+        job = Job(records, asyncio.get_running_loop().create_future(), offsets, patient)
         self._owned().submit(job)
         return job
 
@@ -137,6 +113,10 @@ class LogFile:
         if start >= partition.cached_from:
             return partition.cached(start, min(records_max, end - start), CHUNK_BYTES_MAX)
         return await self._reader.ask(lambda store: store.read(partition.id, start, end, records_max, CHUNK_BYTES_MAX))
+
+    async def since(self, partition: Partition, since_ms: int) -> list[StoredRecord]:
+        """Committed records that the log took at or after this time; for the recent past."""
+        return await self._reader.ask(lambda store: store.since(partition.id, since_ms))
 
     async def first_offset(self, partition: Partition) -> int:
         """The first kept; 0 in an empty partition."""

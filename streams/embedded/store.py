@@ -22,6 +22,9 @@ TRIMMED_PER_TRANSACTION = 2000
 DELETIONS_KEPT_MS = 24 * 3600 * 1000
 """A deletion in a compacted topic stays readable this long (Kafka's delete.retention.ms), so that tails see it."""
 
+CLOCK_STEP_MS = 60_000
+"""A clock that is put right does not step further than this; records then lie out of the order of time."""
+
 _COLUMNS = '"offset", timestamp_ms, key, value, source, received_ms'
 
 Appended = dict[int, list[StoredRecord]]
@@ -171,6 +174,23 @@ class Store:
                 break
         cursor.close()
         return records
+
+    def since(self, partition: int, since_ms: int) -> list[StoredRecord]:
+        """Backwards from the end, so that it reads no more than it returns. The clock may have been set back a little:
+        the first record that is older by CLOCK_STEP_MS ends it.
+        """
+        cursor = self.connection.execute(
+            f'SELECT {_COLUMNS} FROM records WHERE partition = ? ORDER BY "offset" DESC',  # noqa: S608 - our own names
+            (partition,),
+        )
+        records = []
+        for record in map(StoredRecord._make, cursor):
+            if record.timestamp_ms < since_ms - CLOCK_STEP_MS:
+                break
+            if record.timestamp_ms >= since_ms:
+                records.append(record)
+        cursor.close()
+        return records[::-1]
 
     def first_offset(self, partition: int) -> int:
         """The first kept; 0 in an empty partition."""
