@@ -66,7 +66,8 @@ class KafkaLog:
         return await self._appender.append(record)
 
     async def append_all(self, records: Sequence[NewRecord]) -> None:
-        await self._appender.append_all(records)
+        written = await self._appender.append_all(records)
+        await reading.wait_until_visible(self._committed, written)
 
     async def ends(self, topic: Topic | str) -> Mapping[int, int]:
         ends = await reading.end_offsets(self._committed, self._partitions(topic))

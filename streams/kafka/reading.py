@@ -5,8 +5,8 @@ far a reader is. streams/kafka/log.py makes records of what comes from here.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Mapping
-from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -23,12 +23,14 @@ POLL_SECONDS = 0.1
 STALLED_SECONDS_MAX = 20.0
 """A range that does not move for so long will not: the broker is gone, and aiokafka would wait for it for ever."""
 LOOKUP_SECONDS_MAX = 10.0
+VISIBLE_SECONDS_MAX = 1.0
+VISIBLE_POLL_SECONDS = 0.005
 FETCH_WAIT_MS = 500
 PARTITION_FETCH_BYTES = 4 * 1024 * 1024
 """What one fetch brings of a partition: a rebuild reads everything, so more than aiokafka's 1 MiB; it bounds memory."""
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def consumer(settings: Settings, *, committed: bool = True) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer of no group. Raises Unreachable when it cannot connect."""
     reader = new_consumer(settings, committed=committed)
@@ -113,6 +115,19 @@ async def follow(
             if positions != reached and all(positions[tp] >= ends[tp] for tp in tps):
                 reached = positions
                 yield Reached({tp.partition: offset for tp, offset in positions.items()})
+
+
+async def wait_until_visible(reader: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> None:
+    """Until a committed reader can see the records at these offsets, which are committed already: the broker
+    acknowledges a commit before it writes the markers. Gives up quietly: a worker's open transaction may be before
+    them, and they are safe.
+    """
+    with contextlib.suppress(TimeoutError, KafkaError):
+        async with asyncio.timeout(VISIBLE_SECONDS_MAX):
+            ends = await reader.end_offsets(list(offsets))
+            while any(ends[tp] <= offset for tp, offset in offsets.items()):
+                await asyncio.sleep(VISIBLE_POLL_SECONDS)
+                ends = await reader.end_offsets(list(offsets))
 
 
 class Stalled:

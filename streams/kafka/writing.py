@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
 from streams.errors import LogUnavailable
@@ -61,17 +61,20 @@ class Appender:
             raise self._unavailable(f"{type(error).__name__}: {error}") from error
         return Position(acknowledged.partition, acknowledged.offset)
 
-    async def append_all(self, records: Sequence[NewRecord]) -> None:
-        """Raises LogUnavailable. Another process that does the same at that moment ends this one's transaction."""
+    async def append_all(self, records: Sequence[NewRecord]) -> dict[TopicPartition, int]:
+        """Returns the last offset in each partition written; committed readers see it some milliseconds later.
+
+        Raises LogUnavailable. Another process that does the same at that moment ends this one's transaction.
+        """
         try:
             async with self._transacting, asyncio.timeout(TRANSACTION_SECONDS_MAX):
-                await self._transact(records)
+                return await self._transact(records)
         except TimeoutError as error:
             raise self._unavailable(f"no acknowledgement within {TRANSACTION_SECONDS_MAX:.0f} s") from error
         except KafkaError as error:
             raise self._unavailable(f"{type(error).__name__}: {error}") from error
 
-    async def _transact(self, records: Sequence[NewRecord]) -> None:
+    async def _transact(self, records: Sequence[NewRecord]) -> dict[TopicPartition, int]:
         # Its own producer each time: starting it aborts what a former one left open, and nothing is held in between.
         producer = AIOKafkaProducer(
             transactional_id=f"{group_name(self._settings)}-append",
@@ -84,13 +87,14 @@ class Appender:
             await producer.begin_transaction()
             try:
                 sends = [await self._send(producer, record) for record in records]
-                await asyncio.gather(*sends)  # aiokafka would commit although a send failed
+                written = await asyncio.gather(*sends)  # aiokafka would commit although a send failed
             except BaseException:
                 await _aborted(producer)
                 raise
             await producer.commit_transaction()
         finally:
             await _stopped(producer)
+        return {sent.topic_partition: sent.offset for sent in written}
 
     async def _send(self, producer: AIOKafkaProducer, record: NewRecord) -> "asyncio.Future[Any]":
         partition = record.partition
