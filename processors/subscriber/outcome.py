@@ -7,7 +7,6 @@ NotMade    planned again
 Withheld   the command is over
 """
 
-from itertools import chain, repeat
 from typing import assert_never
 
 from msgspec.structs import replace
@@ -37,14 +36,15 @@ NO_RESULT = Ambiguous(reason="the outcome has no result for this request")
 
 def folded_outcome(before: Subscriber, intent: Intent, outcome: Outcome) -> Subscriber:
     after = before
-    results = chain(outcome.results, repeat(NO_RESULT))
-    for request, result in zip(intent.requests, results, strict=False):
+    asked = len(intent.requests)
+    results = (outcome.results + (NO_RESULT,) * asked)[:asked]
+    for request, result in zip(intent.requests, results, strict=True):
         after = _folded(after, request, result)
     return replace(
         after,
         intent=None,
         revision=before.revision + 1,
-        attempts=_attempts(before.attempts, outcome.results),
+        attempts=_attempts(before.attempts, results),
         retry_ms=outcome.retry_ms,
     )
 
