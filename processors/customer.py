@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from processors import changes, evolve
 from processors.catalogue.document import compile_document
+from processors.catalogue.faults import Faults
 from processors.catalogue.rules import Catalogue
 from processors.changes import Disposition
 from processors.decide import decide
@@ -27,7 +28,7 @@ from processors.record import Advanced, Record, View
 
 class Customer(msgspec.Struct, frozen=True, kw_only=True, tag="customer", tag_field="state"):
     """`now_ms` is the customer's log time; `recent` the event ids seen, for duplicates; `facts` never depend on a
-    catalogue, `decided` does.
+    catalogue, `decided` does: on the one of version `catalogue` (None: nothing has been decided yet).
     """
 
     now_ms: int
@@ -35,6 +36,7 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True, tag="customer", tag_fi
     recent: RecentIds
     facts: Facts
     decided: Decided
+    catalogue: CatalogueVersion | None = None
 
 
 class AppliedCatalogue(msgspec.Struct, frozen=True, kw_only=True, tag="catalogue", tag_field="state"):
@@ -90,8 +92,14 @@ class _Case:
 
 
 def _applied(record: Record, message: CatalogueApplied) -> Advanced[CustomersState]:
+    """One that is no catalogue must not take the place of the one that is: every later record would fail by it."""
+    key = catalogue_key(record.partition)
+    try:
+        compile_document(message.document, message.version)
+    except Faults as faults:
+        return Advanced(key, None, changes.unreadable(CustomerKey(key), record, str(faults)))
     state = AppliedCatalogue(last_offset=record.offset, version=message.version, document=message.document)
-    return Advanced(catalogue_key(record.partition), state)
+    return Advanced(key, state)
 
 
 def _catalogue(view: View[CustomersState], partition: int) -> Catalogue | None:
@@ -123,5 +131,5 @@ def _decided(case: _Case, customer: Customer, facts: Facts, event: Event | None 
         state = replace(customer, facts=facts)
         return Advanced(key, state, (changes.changed(key, record, Disposition.PROCESSED, event),))
     decision = decide(key, customer.facts, facts, customer.decided, catalogue, version=record.offset)
-    state = replace(customer, facts=facts, decided=decision.decided)
+    state = replace(customer, facts=facts, decided=decision.decided, catalogue=catalogue.version)
     return Advanced(key, state, changes.outputs(key, record, decision, catalogue, event))

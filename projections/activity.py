@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import msgspec
-from processors.subscriber import Subscriber, decode, pending
+from processors.subscriber import decode_subscriber, pending
 
 from processors.messages import (
     BudgetSpent,
@@ -78,7 +78,7 @@ class Activity:
 
     def saw_subscriber(self, key: str, value: bytes, now_ms: int) -> None:
         """A record of the subscribers' changelog; an empty value is a deletion."""
-        subscriber: Subscriber | None = decode(value) if value else None
+        subscriber = decode_subscriber(value) if value else None
         if subscriber is not None and pending(subscriber):
             self.waiting.setdefault(key, now_ms)
         else:

@@ -7,6 +7,7 @@ every value and every traceback.
 import logging
 import re
 import sys
+from collections.abc import MutableMapping
 from typing import Any, Literal
 
 import structlog
@@ -39,6 +40,7 @@ def configure_logging(style: Literal["text", "json"], level: int = logging.INFO)
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_is_for_operators)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -52,7 +54,12 @@ def configure_logging(style: Literal["text", "json"], level: int = logging.INFO)
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
 
 
-def _masked(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+def _is_for_operators(record: logging.LogRecord) -> bool:
+    """Faust's services tell of each start and stop, under our modules' names where the classes are ours."""
+    return record.levelno > logging.INFO or not str(record.msg).startswith("[^")
+
+
+def _masked(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for name, value in event.items():
         if isinstance(value, str):
             event[name] = masked(value)

@@ -7,7 +7,7 @@ code of its process.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ from processors.ids import CatalogueVersion
 from streams.catalogue_apply import apply_document, ensure_applied
 from streams.catalogue_file import load_catalogue
 from streams.edge.server import EdgeServer
-from streams.errors import WrongUsage
+from streams.errors import WrongSettings, WrongUsage
 from streams.log import Log
 from streams.open_log import open_log
 from streams.ops.site import Ops, OpsServer, mount
@@ -37,6 +37,18 @@ class Addresses:
 
 
 Announce = Callable[[Addresses], None]
+Role = Callable[[Settings, asyncio.Event, Announce], Awaitable[int]]
+
+
+async def started(
+    role: Role, settings: Settings, stop: asyncio.Event
+) -> tuple["asyncio.Future[int]", Addresses | None]:
+    """The role as a task, once it listens; the addresses are None where it ended before it did."""
+    announced: asyncio.Future[Addresses] = asyncio.get_running_loop().create_future()
+    running = asyncio.ensure_future(role(settings, stop, announced.set_result))
+    waited: set[asyncio.Future[Any]] = {running, announced}
+    await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+    return running, announced.result() if announced.done() else None
 
 
 async def up(settings: Settings, stop: asyncio.Event, announce: Announce) -> int:
@@ -48,11 +60,10 @@ async def up(settings: Settings, stop: asyncio.Event, announce: Announce) -> int
         status = await parts.enter_async_context(_status_reader(settings, log))
         worker = Worker(settings, log, registry)
         mount(worker.web_application, _ops(settings, registry, worker.not_ready, status=status, log=log))
-        edge = EdgeServer(settings, log, lambda: None, registry)
+        edge = EdgeServer(settings, log, lambda: None, registry=registry)
         running = asyncio.create_task(worker.run(), name="worker")
         parts.push_async_callback(worker.stopped, running)
-        await worker.started(running)
-        await edge.start()
+        await _listening(edge.start(), "MILLRACE_EDGE_PORT", settings.edge_port)
         parts.push_async_callback(edge.stop)
         announce(Addresses(edge=_url(settings.edge_host, edge.port), ops=_url(settings.ops_host, worker.ops_port)))
         await _first(stop, running)
@@ -71,7 +82,6 @@ async def worker(settings: Settings, stop: asyncio.Event, announce: Announce) ->
         mount(part.web_application, _ops(settings, registry, part.not_ready))
         running = asyncio.create_task(part.run(), name="worker")
         parts.push_async_callback(part.stopped, running)
-        await part.started(running)
         announce(Addresses(edge=None, ops=_url(settings.ops_host, part.ops_port)))
         await _first(stop, running)
         return await part.stopped(running)
@@ -85,8 +95,8 @@ async def edge(settings: Settings, stop: asyncio.Event, announce: Announce) -> i
         log = await parts.enter_async_context(_started_log(settings))
         await ensure_applied(log, load_catalogue(settings.catalogue), settings, _now_ms())
         ops = await parts.enter_async_context(_ops_server(_ops(settings, registry, lambda: None)))
-        server = EdgeServer(settings, log, lambda: None, registry)
-        await server.start()
+        server = EdgeServer(settings, log, lambda: None, registry=registry)
+        await _listening(server.start(), "MILLRACE_EDGE_PORT", settings.edge_port)
         parts.push_async_callback(server.stop)
         announce(Addresses(edge=_url(settings.edge_host, server.port), ops=_url(settings.ops_host, ops.port)))
         await stop.wait()
@@ -158,11 +168,18 @@ async def _status_reader(settings: Settings, log: Log) -> AsyncIterator[StatusRe
 @asynccontextmanager
 async def _ops_server(served: Ops) -> AsyncIterator[OpsServer]:
     server = OpsServer(served)
-    await server.start()
+    await _listening(server.start(), "MILLRACE_OPS_PORT", served.settings.ops_port)
     try:
         yield server
     finally:
         await server.stop()
+
+
+async def _listening(start: Awaitable[None], variable: str, port: int) -> None:
+    try:
+        await start
+    except OSError as error:
+        raise WrongSettings(f"{variable}={port}: cannot listen there ({error.strerror}); choose a free port") from error
 
 
 def _needs_a_broker(settings: Settings, role: str) -> None:

@@ -10,9 +10,12 @@ from typing import Annotated
 
 import typer
 
-from streams.cli import catalogue_commands, roles_commands, status_commands, try_commands
+from streams.cli.catalogue_commands import add_to as add_catalogue_commands
 from streams.cli.context import Context
 from streams.cli.output import say
+from streams.cli.roles_commands import add_to as add_role_commands
+from streams.cli.status_commands import add_to as add_status_commands
+from streams.cli.try_commands import add_to as add_try_commands
 from streams.errors import MillraceError
 
 app = typer.Typer(
@@ -34,8 +37,8 @@ def settings_from(
     context.obj = Context(env_file)
 
 
-for commands in (roles_commands, catalogue_commands, status_commands, try_commands):
-    commands.add_to(app)
+for add_commands in (add_role_commands, add_catalogue_commands, add_status_commands, add_try_commands):
+    add_commands(app)
 
 
 def main() -> None:

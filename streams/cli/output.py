@@ -1,5 +1,6 @@
 """How the command line speaks: tables or one JSON document on stdout, everything else on stderr."""
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -7,7 +8,10 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-screen = Console()
+WIDTH_IN_FILES = 150
+"""A table that goes to a file or a pipe has no terminal to fit into."""
+
+screen = Console(width=None if sys.stdout.isatty() else WIDTH_IN_FILES)
 notices = Console(stderr=True, highlight=False)
 
 
@@ -18,7 +22,9 @@ def print_json(document: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
-    table = Table(*columns, title=title, title_justify="left", pad_edge=False)
+    table = Table(title=title, title_justify="left", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
     screen.print(table)

@@ -1,17 +1,11 @@
 """`millrace up`, `edge`, `worker`, `ops`: they run until Ctrl-C or SIGTERM, then drain."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-
 import typer
 
 from streams import roles
 from streams.cli.context import Context, run_until_signal
 from streams.cli.output import say
-from streams.roles import Addresses, Announce
-from streams.settings import Settings
-
-Role = Callable[[Settings, asyncio.Event, Announce], Awaitable[int]]
+from streams.roles import Addresses, Role
 
 
 def add_to(app: typer.Typer) -> None:

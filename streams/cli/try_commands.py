@@ -49,12 +49,10 @@ async def _try(stop: asyncio.Event, once: bool, catalogue: Path, customers: int,
     kit_url = await kit.start("127.0.0.1", 0)
     with tempfile.TemporaryDirectory(prefix="millrace-try-") as folder:
         settings = _try_settings(Path(folder), catalogue, kit_url)
-        started: asyncio.Future[Addresses] = asyncio.get_running_loop().create_future()
-        running = asyncio.create_task(roles.up(settings, stop, started.set_result))
+        running, addresses = await roles.started(roles.up, settings, stop)
         try:
-            await asyncio.wait({running, started}, return_when=asyncio.FIRST_COMPLETED)
-            if started.done():
-                await _show(settings, started.result(), kit, customers, seed)
+            if addresses is not None:
+                await _show(settings, addresses, kit, customers, seed)
                 if once:
                     stop.set()
                 else:
@@ -93,20 +91,20 @@ async def _show(settings: Settings, addresses: Addresses, kit: KitSimulator, cus
 
 
 def _print_kit(kit: KitSimulator) -> None:
-    subscribers = sorted(kit.state.subscribers.values(), key=lambda one: one.email)
+    held = kit.snapshot()
     print_table(
         ("email", "state", "tags", "fields", "sequences"),
         [
             (
-                one.email,
+                one.email_address,
                 one.state,
-                ", ".join(sorted(kit.state.tag_names(one))),
-                ", ".join(f"{key}={value}" for key, value in sorted(one.fields.items()) if value),
-                ", ".join(sorted(kit.state.sequence_names(one))),
+                "\n".join(one.tags),
+                "\n".join(f"{key}={value}" for key, value in sorted(one.fields.items()) if value),
+                "\n".join(sorted(one.sequences)),
             )
-            for one in subscribers
+            for one in held.subscribers
         ],
-        title=f"What Kit now holds: {len(subscribers)} subscribers after {len(kit.journal)} requests",
+        title=f"What Kit now holds: {len(held.subscribers)} subscribers after {held.requests} requests",
     )
 
 

@@ -88,6 +88,16 @@ class Engine(Generic[S]):
             refetched=self._counts.refetched,
         )
 
+    def committed_state(self, key: str) -> S | None:
+        """What the table holds of a key whose partition is held here."""
+        name = key.encode()
+        encoded = self._store().get(self._partition_of(self.agent.source, name), name)
+        return None if encoded is None else decoded_state(self.agent.decode, key, encoded)
+
+    def committed_states(self, partition: int) -> Iterator[tuple[str, S]]:
+        """All that the table holds of a partition held here; to be read before the loop goes on."""
+        return self._decoded(self._store().items([partition])[partition])
+
     async def open(self, partitions: Collection[int], generation: int) -> None:
         """Takes the partitions over: when it returns, every former owner is fenced. Raises what a transactor raises."""
         opened = await asyncio.gather(

@@ -1,0 +1,19 @@
+"""Runs every benchmark in a process of its own, so that none inherits another's memory, threads or open files."""
+
+import subprocess
+import sys
+
+BENCHES = ("embedded_log", "core", "edge", "agents", "latency", "requests")
+
+
+def main() -> int:
+    failed = [
+        name for name in BENCHES if subprocess.run([sys.executable, "-m", f"bench.{name}"], check=False).returncode
+    ]
+    for name in failed:
+        print(f"bench.{name} failed", file=sys.stderr)
+    return len(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

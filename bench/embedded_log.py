@@ -1,0 +1,96 @@
+"""Records a second of the embedded log beside bare SQLite, in alternating rounds of one run: one JSON line.
+
+The log: 64 appends of 3 kB in flight, each waiting for its own fsynced acknowledgement. Bare SQLite: the same bytes by
+`executemany` in transactions of 64, in the same folder, with the same pragmas, and nothing else to do. Run it with
+`python -m bench.embedded_log`; bench/__main__.py calls `main` with the others.
+"""
+
+import asyncio
+import json
+import os
+import sqlite3
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import uvloop
+
+from processors.record import Source, Topic
+from streams.embedded.database import tune
+from streams.embedded.log import EmbeddedLog
+from streams.log import NewRecord
+from streams.settings import Settings
+
+IN_FLIGHT = 64
+RECORD_BYTES = 3000
+ROUND_RECORDS = 9600
+ROUNDS = 9
+KEYS = 500
+
+
+async def main() -> None:
+    value = os.urandom(RECORD_BYTES)
+    with tempfile.TemporaryDirectory(prefix="millrace-bench-") as folder:
+        log = EmbeddedLog(Settings(broker=f"sqlite:///{folder}/log.db"))
+        await log.start()
+        rival = sqlite3.connect(Path(folder) / "bare.db", isolation_level=None)
+        tune(rival)
+        rival.execute("CREATE TABLE records (id INTEGER PRIMARY KEY, key BLOB, value BLOB)")
+        try:
+            await _log_round(log, value)
+            _bare_round(rival, value)
+            pairs = [(await _log_round(log, value), _bare_round(rival, value)) for _ in range(ROUNDS)]
+        finally:
+            await log.stop()
+            rival.close()
+    ours, bare = zip(*pairs, strict=True)
+    ratios = [one / other for one, other in pairs]
+    print(
+        json.dumps(
+            {
+                "bench": "embedded_log",
+                "what": f"records/s, {IN_FLIGHT} in flight, {RECORD_BYTES} bytes, fsynced; bare: batches of {IN_FLIGHT}",
+                "rounds": ROUNDS,
+                "records_per_second": _summary(ours),
+                "bare_sqlite_records_per_second": _summary(bare),
+                "ratio": {"median": round(statistics.median(ratios), 2), "min": round(min(ratios), 2)},
+                "ratio_of_medians": round(statistics.median(ours) / statistics.median(bare), 2),
+                "goal_ratio": 0.7,
+            }
+        ),
+        flush=True,
+    )
+
+
+async def _log_round(log: EmbeddedLog, value: bytes) -> float:
+    numbers = iter(range(ROUND_RECORDS))
+
+    async def appender() -> None:
+        for number in numbers:
+            key = b"cus_%d" % (number % KEYS)
+            await log.append(NewRecord(Topic.CUSTOMER_EVENTS, key, value, Source.WEBHOOK, number))
+
+    began = time.perf_counter()
+    async with asyncio.TaskGroup() as appenders:
+        for _ in range(IN_FLIGHT):
+            appenders.create_task(appender())
+    return ROUND_RECORDS / (time.perf_counter() - began)
+
+
+def _bare_round(rival: sqlite3.Connection, value: bytes) -> float:
+    began = time.perf_counter()
+    for first in range(0, ROUND_RECORDS, IN_FLIGHT):
+        rows = [(b"cus_%d" % (number % KEYS), value) for number in range(first, first + IN_FLIGHT)]
+        rival.execute("BEGIN IMMEDIATE")
+        rival.executemany("INSERT INTO records (key, value) VALUES (?, ?)", rows)
+        rival.execute("COMMIT")
+    return ROUND_RECORDS / (time.perf_counter() - began)
+
+
+def _summary(rates: tuple[float, ...]) -> dict[str, int]:
+    return {"median": round(statistics.median(rates)), "min": round(min(rates)), "max": round(max(rates))}
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

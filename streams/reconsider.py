@@ -1,0 +1,141 @@
+"""After a new catalogue: every customer of the partitions held here is asked to decide anew (DESIGN §4).
+
+Listens to the lanes of the customers agent. A customer is behind when it last decided by another catalogue than the
+one in its partition; those behind are sent `Reconsider`, a few at a time, and the next ones only when the agent has
+taken these: live events wait behind a handful of records, never behind all customers. What a crash leaves undone is
+found again when the lane opens.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+
+import structlog
+
+from processors.customer import AppliedCatalogue, Customer, CustomersState
+from processors.ids import CatalogueVersion
+from processors.messages import Reconsider, encode
+from processors.record import Source, Topic
+from streams.errors import LogUnavailable
+from streams.log import Log, NewRecord
+
+IN_FLIGHT_MAX = 50
+"""Reconsiderations under way in one partition: a live event waits for no more than these."""
+
+RETRY_SECONDS = 1.0
+"""When the log does not take a record; it says so itself only after some seconds."""
+
+logger = structlog.get_logger(__name__)
+
+KeysOf = Callable[[int], Iterable[tuple[str, CustomersState]]]
+"""All states of one partition, as committed."""
+
+
+class Reconsiderer:
+    """A `LaneListener` of the customers agent. `states_of` is asked once for each new catalogue and partition."""
+
+    def __init__(self, log: Log, states_of: KeysOf, clock: Callable[[], float] = time.time) -> None:
+        self._log = log
+        self._states_of = states_of
+        self._clock = clock
+        self._rounds: dict[int, _Round] = {}
+
+    def lane_opened(self, partition: int, lane: str, states: Iterable[tuple[str, CustomersState]]) -> None:  # noqa: ARG002 - the listener's signature
+        self._begin(partition, states)
+
+    def committed(self, partition: int, states: Sequence[tuple[str, CustomersState]]) -> None:
+        if any(isinstance(state, AppliedCatalogue) for _, state in states):
+            self._begin(partition, self._states_of(partition))
+        elif partition in self._rounds:
+            self._rounds[partition].saw(states)
+
+    def lane_closed(self, partition: int) -> None:
+        if (under_way := self._rounds.pop(partition, None)) is not None:
+            under_way.cancel()
+
+    async def stop(self) -> None:
+        rounds, self._rounds = self._rounds, {}
+        for under_way in rounds.values():
+            under_way.cancel()
+            await under_way.ended()
+
+    def _begin(self, partition: int, states: Iterable[tuple[str, CustomersState]]) -> None:
+        version, behind = _behind(states)
+        if (earlier := self._rounds.pop(partition, None)) is not None:
+            earlier.cancel()
+        if version is not None and behind:
+            logger.info("customers reconsidered", action="reconsider", partition=partition, customers=len(behind))
+            self._rounds[partition] = _Round(self._log, partition, version, behind, self._clock)
+
+
+def _behind(states: Iterable[tuple[str, CustomersState]]) -> tuple[CatalogueVersion | None, deque[str]]:
+    version: CatalogueVersion | None = None
+    decided: list[tuple[str, CatalogueVersion | None]] = []
+    for key, state in states:
+        match state:
+            case AppliedCatalogue():
+                version = state.version
+            case Customer():
+                decided.append((key, state.catalogue))
+    return version, deque(key for key, by in decided if by != version)
+
+
+class _Round:
+    """One catalogue, one partition, until every customer that was behind has decided anew."""
+
+    def __init__(
+        self,
+        log: Log,
+        partition: int,
+        version: CatalogueVersion,
+        behind: deque[str],
+        clock: Callable[[], float],
+    ) -> None:
+        self._log = log
+        self._partition = partition
+        self._version = version
+        self._behind = behind
+        self._clock = clock
+        self._in_flight: set[str] = set()
+        self._room = asyncio.Event()
+        self._task = asyncio.create_task(self._run(), name=f"reconsider {partition}")
+
+    def saw(self, states: Sequence[tuple[str, CustomersState]]) -> None:
+        self._in_flight.difference_update(key for key, _ in states)
+        self._room.set()
+
+    def cancel(self) -> None:
+        self._task.cancel()
+
+    async def ended(self) -> None:
+        with suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _run(self) -> None:
+        while self._behind:
+            self._room.clear()
+            while self._behind and len(self._in_flight) < IN_FLIGHT_MAX:
+                await self._send(self._behind[0])
+                self._behind.popleft()
+            await self._room.wait()
+
+    async def _send(self, key: str) -> None:
+        record = NewRecord(
+            topic=Topic.CUSTOMER_EVENTS,
+            key=key.encode(),
+            value=encode(Reconsider(version=self._version)),
+            source=Source.REPLAY,
+            received_ms=int(self._clock() * 1000),
+            partition=self._partition,
+        )
+        self._in_flight.add(key)
+        while True:
+            try:
+                await self._log.append(record)
+            except LogUnavailable as error:
+                logger.warning("the log does not take a reconsideration yet", action="reconsider", reason=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
