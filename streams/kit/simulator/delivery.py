@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import struct
-from typing import Literal, assert_never
+from typing import assert_never
 
 from aiohttp import web
 
@@ -13,19 +13,27 @@ from streams.kit.simulator.faults import Fault, FaultKind
 
 LINGER_NONE = struct.pack("ii", 1, 0)
 """Closing then sends RST, not FIN: the client sees `connection reset`."""
-STATUSES = {
-    FaultKind.INTERNAL_ERROR: 500,
-    FaultKind.UNAVAILABLE: 503,
-    FaultKind.RATE_LIMITED: 429,
-    FaultKind.UNAUTHORISED: 401,
-}
+BROKEN = frozenset({FaultKind.HANG, FaultKind.RESET, FaultKind.CUT_BODY})
+"""No whole answer reaches the client."""
 
 
-def answered_status(fault: Fault | None, answer: web.Response | None) -> int | None:
-    """What the client will see; None where no whole answer is given."""
-    if fault is None or fault.kind is FaultKind.SLOW:
-        return None if answer is None else answer.status
-    return STATUSES.get(fault.kind)
+def answer_under(fault: Fault | None, answer: web.Response | None) -> web.Response | None:
+    """The answer there is: the route's, or that of a fault which has a status of its own."""
+    if fault is None:
+        return answer
+    match fault.kind:
+        case FaultKind.INTERNAL_ERROR:
+            return json_answer(500, {"errors": ["Internal Server Error"]})
+        case FaultKind.UNAVAILABLE:
+            return web.Response(status=503, text="<html><body>503 Service Unavailable</body></html>")
+        case FaultKind.RATE_LIMITED:
+            return retry_later()
+        case FaultKind.UNAUTHORISED:
+            return unauthorised()
+        case FaultKind.HANG | FaultKind.RESET | FaultKind.CUT_BODY | FaultKind.SLOW:
+            return answer
+        case _:
+            assert_never(fault.kind)
 
 
 class Deliver:
@@ -37,44 +45,17 @@ class Deliver:
     async def __call__(
         self, request: web.Request, fault: Fault | None, answer: web.Response | None
     ) -> web.StreamResponse:
-        if fault is None:
-            assert answer is not None
-            return answer
-        match fault.kind:
-            case FaultKind.RESET:
-                return _reset(request)
-            case FaultKind.HANG:
-                await self._pause(fault.seconds)
-                return _reset(request)
-            case FaultKind.CUT_BODY:
-                assert answer is not None
-                return await _cut(request, answer)
-            case FaultKind.SLOW:
-                assert answer is not None
-                await self._pause(fault.seconds)
-                return answer
-            case _:
-                return _instead(fault.kind)
+        kind = None if fault is None else fault.kind
+        if fault is not None and kind in {FaultKind.SLOW, FaultKind.HANG}:
+            await self._pause(fault.seconds)
+        if kind in {FaultKind.RESET, FaultKind.HANG}:
+            return _reset(request)
+        assert answer is not None
+        return await _cut(request, answer) if kind is FaultKind.CUT_BODY else answer
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
-
-
-def _instead(
-    kind: Literal[FaultKind.INTERNAL_ERROR, FaultKind.UNAVAILABLE, FaultKind.RATE_LIMITED, FaultKind.UNAUTHORISED],
-) -> web.Response:
-    match kind:
-        case FaultKind.INTERNAL_ERROR:
-            return json_answer(500, {"errors": ["Internal Server Error"]})
-        case FaultKind.UNAVAILABLE:
-            return web.Response(status=503, text="<html><body>503 Service Unavailable</body></html>")
-        case FaultKind.RATE_LIMITED:
-            return retry_later()
-        case FaultKind.UNAUTHORISED:
-            return unauthorised()
-        case _:
-            assert_never(kind)
 
 
 async def _cut(request: web.Request, answer: web.Response) -> web.StreamResponse:

@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from streams.kit.simulator.answers import refused, retry_later, unauthorised
-from streams.kit.simulator.delivery import Deliver, answered_status
+from streams.kit.simulator.delivery import BROKEN, Deliver, answer_under
 from streams.kit.simulator.faults import Faults
 from streams.kit.simulator.journal import Entry, Journal
 from streams.kit.simulator.rate_limit import RollingMinute
@@ -71,17 +71,19 @@ class Gate:
             answer = await _routed(request, handler)
             if self.state_file is not None:
                 await self.state_file.save()
+        answer = answer_under(fault, answer)
+        whole = None if fault is not None and fault.kind in BROKEN else answer
         self.journal.add(
             Entry(
                 method=request.method,
                 path=request.path,
                 query=dict(request.query),
                 body=_readable(body),
-                status=answered_status(fault, answer),
+                status=None if whole is None else whole.status,
                 received=received,
                 fault=None if fault is None else fault.kind.value,
                 applied=applied,
-                answer=None if answer is None else _readable(answer.body),
+                answer=None if whole is None else _readable(whole.body),
             )
         )
         return await self.deliver(request, fault, answer)

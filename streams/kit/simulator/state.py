@@ -43,7 +43,7 @@ class Written:
 
 
 class KitState:
-    """`clock`: seconds since the epoch. `changed` is true from a change until `mark_saved`."""
+    """`clock`: seconds since the epoch. `revision` grows with each change, so that a saver knows what it has saved."""
 
     def __init__(
         self, account: Account, *, clock: Callable[[], float], list_lag_seconds: float, late_fields_seconds: float
@@ -157,15 +157,20 @@ class KitState:
 
     # --- sequences
 
-    def create_sequence(self, name: str, *, active: bool = True) -> Sequence:
+    def create_sequence(self, name: str) -> Sequence:
         """Not a route yet: for what a test or a demo has from the start."""
         for known in self.account.sequences.values():
             if known.name.casefold() == name.casefold():
                 return known
-        sequence = Sequence(_next_id(self.account.sequences), name, self._now(), active)
+        sequence = Sequence(_next_id(self.account.sequences), name, self._now())
         self.account.sequences[sequence.id] = sequence
         self.revision += 1
         return sequence
+
+    def deactivate_sequence(self, sequence_id: int) -> None:
+        """What a person does in Kit. For tests."""
+        self.account.sequences[sequence_id] = replace(self.sequence(sequence_id), active=False)
+        self.revision += 1
 
     def sequence(self, sequence_id: int) -> Sequence:
         sequence = self.account.sequences.get(sequence_id)
