@@ -81,9 +81,9 @@ def _server(settings: Settings, part: str) -> str:
     try:
         port = address.port or PORT_DEFAULT
     except ValueError:
-        raise _wrong_broker(settings, f"the port of {part!r} is no number up to 65535") from None
+        raise _wrong_broker(settings, f"the port of {_shown(part)!r} is no number up to 65535") from None
     if not address.hostname or _has_more_than_an_address(address):
-        raise _wrong_broker(settings, f"{part!r} is not host:port")
+        raise _wrong_broker(settings, f"{_shown(part)!r} is not host:port")
     host = f"[{address.hostname}]" if ":" in address.hostname else address.hostname
     return f"{host}:{port}"
 
@@ -93,12 +93,15 @@ def _has_more_than_an_address(address: SplitResult) -> bool:
 
 
 def _wrong_broker(settings: Settings, fault: str) -> WrongSettings:
-    # Where someone put a password into the address, it must not reach a log line.
-    shown = settings.broker if "@" not in settings.broker else "…@" + settings.broker.rpartition("@")[2]
     return WrongSettings(
-        f"MILLRACE_BROKER is {shown!r}, but {fault}: write kafka://host:port, several servers as"
+        f"MILLRACE_BROKER is {_shown(settings.broker)!r}, but {fault}: write kafka://host:port, several servers as"
         " kafka://host:port;host:port. User name and password go to MILLRACE_BROKER_USERNAME and _PASSWORD."
     )
+
+
+def _shown(address: str) -> str:
+    """Without what stands before the last `@`: a password there must not reach a log line."""
+    return "…@" + address.rpartition("@")[2] if "@" in address else address
 
 
 def _uses_sasl(settings: Settings) -> bool:
