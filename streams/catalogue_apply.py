@@ -134,7 +134,7 @@ async def _current(log: Log) -> CatalogueApplied | None:
 def _is_catalogue(value: bytes) -> bool:
     try:
         return _peek.decode(value).type == "catalogue_applied"
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):  # no JSON, or nested too deeply
         return False
 
 

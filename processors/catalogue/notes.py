@@ -8,30 +8,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from processors.catalogue.faults import shown
-from processors.catalogue.placeholders import names_in
+from processors.catalogue.placeholders import METADATA, names_in
 from processors.catalogue.reading import Raw, Rule, entries, rules_of, table, tables, text, texts
 from processors.catalogue.rules import RECURRING, Moment, State
 from processors.catalogue.toml_lines import Lines, Path, key_of
 
 GIVES = ("tags", "fields", "sequences", "signals", "deliveries")
-CONDITIONS = (
-    "after_days_min",
-    "after_days_max",
-    "renewals_min",
-    "renewals_max",
-    "to_tier",
-    "from_tier",
-    "reason",
-    "was_paid",
-)
 _KNOWN_ONLY_AT = {
     "reason": (Moment.CANCELED,),
     "was_paid": (Moment.CANCELED,),
-    "to_tier": (Moment.UPGRADED, Moment.DOWNGRADED),
     "from_tier": (Moment.UPGRADED, Moment.DOWNGRADED),
 }
-_STATES_ACTED_ON = frozenset({State.ACTIVE, State.OWNED})
-_MOMENTS_ACTED_ON = frozenset({Moment.PURCHASED})
+STATES_ACTED_ON = frozenset({State.ACTIVE, State.OWNED})
+MOMENTS_ACTED_ON = frozenset({Moment.PURCHASED})
+PLACEHOLDERS_NOT_FILLED = frozenset(
+    {"product.name", "product.metadata.KEY", "invoice.url", "portal.url", "delivery.url", "delivery.code"}
+)
+"""The three sets follow the core (processors/wishes.py, moments.py, sale.py); a test holds them together."""
+
 _TABLES_NOT_ACTED_ON = ("milestone", "delivery", "reverse", "purchases", "report", "reconcile")
 _NOT_YET = "is checked and kept, but this version of Millrace does not act on it yet"
 
@@ -50,7 +44,7 @@ def remarks(raw: Raw, lines: Lines) -> list[Note]:
 
 
 def not_acted_on(raw: Raw, lines: Lines) -> list[Note]:
-    return _noted(((path, _NOT_YET) for path in _not_acted_on(raw)), lines)
+    return _noted(_not_acted_on(raw), lines)
 
 
 def _noted(found: Iterator[tuple[Path, str]], lines: Lines) -> list[Note]:
@@ -58,22 +52,28 @@ def _noted(found: Iterator[tuple[Path, str]], lines: Lines) -> list[Note]:
     return sorted(notes, key=lambda note: note.line)
 
 
-def _not_acted_on(raw: Raw) -> Iterator[Path]:
+def _not_acted_on(raw: Raw) -> Iterator[tuple[Path, str]]:
     if "on_mismatch" in table(raw, "subscribers"):
-        yield ("subscribers", "on_mismatch")
+        yield ("subscribers", "on_mismatch"), _NOT_YET
     for rule in rules_of(raw):
-        match rule.kind:
-            case "while" if rule.word not in _STATES_ACTED_ON:
-                yield rule.path
-            case "when" if rule.word not in _MOMENTS_ACTED_ON:
-                yield rule.path
-            case "when":
-                keys = ("deliveries", "signals", *CONDITIONS)
-                yield from ((*rule.path, key) for key in keys if key in rule.table)
-            case _:
-                pass
+        acted_on = STATES_ACTED_ON if rule.kind == "while" else MOMENTS_ACTED_ON
+        if rule.kind == "milestone":
+            continue
+        if rule.word not in acted_on:
+            yield rule.path, _NOT_YET
+            continue
+        yield from (((*rule.path, key), _NOT_YET) for key in ("deliveries", "signals") if key in rule.table)
+        yield from _placeholders_not_filled(rule)
     for name in _TABLES_NOT_ACTED_ON:
-        yield from (path for path, given in tables(raw, (), name) if not _switched_off(given))
+        yield from ((path, _NOT_YET) for path, given in tables(raw, (), name) if not _switched_off(given))
+
+
+def _placeholders_not_filled(rule: Rule) -> Iterator[tuple[Path, str]]:
+    for path, template in (*texts(rule.table, rule.path, "tags"), *entries(rule.table, rule.path, "fields")):
+        for name in names_in(template):
+            listed = METADATA + "KEY" if name.startswith(METADATA) else name
+            if listed in PLACEHOLDERS_NOT_FILLED:
+                yield path, f"is not given: this version of Millrace does not fill in {{{name}}} yet"
 
 
 def _switched_off(given: Raw) -> bool:

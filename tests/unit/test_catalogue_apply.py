@@ -127,7 +127,7 @@ async def test_nothing_is_applied_in_an_empty_log(log: MemoryLog):
 async def test_stripes_own_events_are_passed_over(log: MemoryLog, settings: Settings):
     log.stripe_says(b'{"type": "product.created", "id": "evt_1"}')
     await apply_catalogue(log, catalogue(), settings, NOW_MS)
-    for value in (b'{"type": "price.updated"}', b"not JSON", b'{"type": 7}', b"[]", b""):
+    for value in (b'{"type": "price.updated"}', b"not JSON", b'{"type": 7}', b"[]", b"", b"[" * 100_000):
         log.stripe_says(value)
     assert await applied_version(log) == catalogue().version
 

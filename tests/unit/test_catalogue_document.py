@@ -1,13 +1,14 @@
 """A good catalogue: what it compiles to, its version, what is noted about it."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.catalogue import compilation
+from processors.catalogue import compilation, notes
 from processors.catalogue.document import Faults, Parsed, checked, compile_document, not_acted_on, parse, version_of
 from processors.catalogue.rules import Conditions, Line, Moment, State, WhenRule, WhileRule
 from processors.catalogue.tables import Whens, Whiles
@@ -21,9 +22,8 @@ def example() -> Parsed:
     return parse(EXAMPLE, codes=lambda file: (ROOT / file).read_text())
 
 
-def texts_of(notes: object) -> list[str]:
-    assert isinstance(notes, list | tuple)
-    return [f"{note.line} {note.key} {note.text}" for note in notes]
+def texts_of(noted: Sequence[notes.Note]) -> list[str]:
+    return [f"{note.line} {note.key} {note.text}" for note in noted]
 
 
 # --- the example ------------------------------------------------------------------------------------------------------
@@ -226,9 +226,16 @@ def test_what_this_version_does_not_act_on_is_listed_with_its_line():
     ]
 
 
-def test_conditions_and_signals_of_a_purchase_are_not_acted_on_either():
-    notes = not_acted_on(parse("[when.purchased]\ntags = ['x']\nsignals = ['y']\nafter_days_min = 1\n"))
-    assert [note.key for note in notes] == ["when.purchased.signals", "when.purchased.after_days_min"]
+def test_signals_of_a_purchase_are_not_acted_on_either_and_its_conditions_are():
+    listed = not_acted_on(parse("[when.purchased]\ntags = ['x']\nsignals = ['y']\nafter_days_min = 1\n"))
+    assert [note.key for note in listed] == ["when.purchased.signals"]
+
+
+def test_a_tag_with_a_placeholder_that_is_not_filled_yet_is_listed():
+    listed = not_acted_on(parse("[while.active]\ntags = ['a', '{product.metadata.level} {offer.name}']"))
+    assert texts_of(listed) == [
+        "2 while.active.tags[2] is not given: this version of Millrace does not fill in {product.metadata.level} yet"
+    ]
 
 
 def test_what_is_acted_on_is_not_listed():

@@ -176,7 +176,8 @@ def faults_of(text: str, codes: dict[str, str] | None = None) -> str:
             "[when.payment_failed]\ntags = ['late']",
             (
                 "c.toml:2: when.payment_failed.tags: payment_failed may go unnoticed when it is over before it is "
-                "known, so it may not give tags; allowed: sequences, deliveries, signals, fields; or tags of a while.* state"
+                "known, so it may not give tags; "
+                "allowed: sequences, deliveries, signals, fields; or tags of a while.* state"
             ),
         ),
         (
