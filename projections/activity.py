@@ -1,8 +1,8 @@
 """What has happened and what waits, counted: the numbers of `/ops/api/status` that come out of the log.
 
-streams/ops/tail.py feeds it every record of customer.changes, subscriber.events and the subscribers' changelog, each
-once and in the order of its partition; `status.py` beside it reads the counts. Nothing else is kept, so it is made
-anew from the log at every start.
+streams/ops/tail.py feeds it every record of customer.changes, subscriber.events, catalogue.events and the subscribers'
+changelog, each once and in the order of its partition; `status.py` beside it reads the counts. Nothing else is kept,
+so it is made anew from the log at every start.
 """
 
 from collections import Counter
@@ -26,11 +26,18 @@ from processors.messages import (
 from processors.record import Record
 
 
+CATALOGUE_KEY = b"catalogue"
+"""Of an applied catalogue in catalogue.events; Stripe's events there have the ids of their objects."""
+
+
 @dataclass(slots=True)
 class Activity:
-    """Running counts. `waiting`: subscriber key → when its work was first seen to wait, in ms."""
+    """Running counts. `shop_events`: Stripe's, of products and prices. `waiting`: subscriber key → when its work was
+    first seen to wait, in ms.
+    """
 
     dispositions: Counter[str] = field(default_factory=Counter)
+    shop_events: int = 0
     moments: Counter[str] = field(default_factory=Counter)
     requests: Counter[str] = field(default_factory=Counter)
     requests_made: int = 0
@@ -51,6 +58,10 @@ class Activity:
             self.dispositions[change.disposition] += 1
         for moment in change.moments:
             self.moments[moment.split(" ", 1)[0]] += 1
+
+    def saw_catalogue_event(self, record: Record) -> None:
+        """A record of catalogue.events: an applied catalogue, or what Stripe says of products and prices."""
+        self.shop_events += record.key != CATALOGUE_KEY
 
     def saw_subscriber_event(self, record: Record) -> None:
         """A record of subscriber.events."""

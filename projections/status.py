@@ -65,7 +65,7 @@ def status(
     """
     processed, duplicates = activity.dispositions["processed"], activity.dispositions["duplicate"]
     unread = sizes["payment.events"] + sizes["stripe.other"]
-    ignored = activity.dispositions["ignored"] + sizes["stripe.other"]
+    ignored = activity.dispositions["ignored"] + sizes["stripe.other"] + activity.shop_events
     return Status(
         idle=not any(lag.values()) and not activity.waiting,
         version=version,
@@ -78,7 +78,7 @@ def status(
             refused_429=activity.refused_429,
         ),
         events=Events(
-            received=activity.dispositions.total() + unread,
+            received=activity.dispositions.total() + unread + activity.shop_events,
             duplicates=duplicates,
             processed=processed,
             ignored=ignored,

@@ -1,6 +1,6 @@
 """Keeps an Activity up to date from the log, in every role that serves a status.
 
-Three tails run for as long as the role does; `caught_up` tells the status reader that everything which was in the log
+Its tails run for as long as the role does; `caught_up` tells the status reader that everything which was in the log
 at the time of the call has been folded. A tail that breaks is reported by `caught_up`, never silently stale.
 """
 
@@ -25,6 +25,7 @@ class ActivityTail:
     async def start(self) -> None:
         folds: dict[Topic | str, Callable[[Record], None]] = {
             Topic.CUSTOMER_CHANGES: self.activity.saw_change,
+            Topic.CATALOGUE_EVENTS: self.activity.saw_catalogue_event,
             Topic.SUBSCRIBER_EVENTS: self.activity.saw_subscriber_event,
             SUBSCRIBERS_TABLE: self._saw_subscriber,
         }

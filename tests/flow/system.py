@@ -7,14 +7,14 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 import orjson
 
 from streams import roles
+from streams.catalogue_file import load_catalogue
 from streams.cli.status_commands import read_status
-from streams.kit.simulator import KitSimulator
 from streams.roles import Addresses
 from streams.settings import Settings
 
@@ -31,14 +31,11 @@ def signature(body: bytes, at: float | None = None) -> str:
 
 
 class System:
-    """A started `up`: `post` events, wait until they have `settled`, look at `kit`."""
+    """A started `up`: `post` events, wait until they have `settled`."""
 
-    def __init__(
-        self, settings: Settings, kit: KitSimulator, addresses: Addresses, http: aiohttp.ClientSession
-    ) -> None:
+    def __init__(self, settings: Settings, addresses: Addresses, http: aiohttp.ClientSession) -> None:
         assert addresses.edge is not None
         self.settings = settings.model_copy(update={"ops_port": int(addresses.ops.rsplit(":", 1)[1])})
-        self.kit = kit
         self.edge = addresses.edge
         self.ops = addresses.ops
         self._http = http
@@ -52,6 +49,13 @@ class System:
     async def post_all(self, events: list[Mapping[str, Any]]) -> None:
         assert [await self.post(event) for event in events] == [200] * len(events)
 
+    async def apply(self, catalogue: Path) -> bool:
+        """As `millrace apply` does; whether it was new."""
+        document = load_catalogue(catalogue).document
+        async with self._http.post(f"{self.ops}/ops/api/apply", json=document) as response:
+            assert response.status == 200, await response.text()
+            return bool((await response.json())["applied"])
+
     async def settled(self, seconds_max: float = SETTLE_SECONDS_MAX) -> dict[str, Any]:
         deadline = time.monotonic() + seconds_max
         status = await read_status(self.settings)
@@ -62,17 +66,20 @@ class System:
         return status
 
 
+class KitAddress(Protocol):
+    @property
+    def url(self) -> str: ...
+
+
 @asynccontextmanager
-async def running(
-    log_settings: Mapping[str, Any], kit: KitSimulator, *, kit_url: str, **changes: Any
-) -> AsyncIterator[System]:
+async def running(log_settings: Mapping[str, Any], kit: KitAddress, **changes: Any) -> AsyncIterator[System]:
     """Until the block ends: then `up` must drain and end with 0 within ten seconds."""
     given: dict[str, Any] = {
         "catalogue": EXAMPLE,
         "stripe_webhook_secrets": (SECRET,),
         "stripe_livemode": False,
         "kit_api_key": "kit_flow",
-        "kit_api_base": kit_url,
+        "kit_api_base": kit.url,
         "kit_requests_per_minute": 100_000,
         "edge_port": 0,
         "ops_port": 0,
@@ -83,7 +90,7 @@ async def running(
     assert addresses is not None, f"up did not start: {await up}"
     async with aiohttp.ClientSession() as http:
         try:
-            yield System(settings, kit, addresses, http)
+            yield System(settings, addresses, http)
         finally:
             stop.set()
             assert await asyncio.wait_for(up, timeout=10) == 0
