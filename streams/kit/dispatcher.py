@@ -25,7 +25,7 @@ from streams.kit.directory import Directory
 from streams.kit.line import Line, Refusal, backoff_seconds
 from streams.kit.performing import INTENT_SECONDS_MAX, Counters, Performer
 from streams.kit.serving import Service, Turn
-from streams.kit.spending import divided, spent_lately
+from streams.kit.spending import spent_lately
 from streams.kit.waiting import Waiting
 from streams.log import Log
 from streams.settings import Settings
@@ -171,6 +171,7 @@ class Dispatcher:
             del self._service.flights[key]
         takeover = self._takeovers.get(key)
         if takeover is not None and (state.intent is None or state.intent.id != takeover.intent):
+            takeover.task.cancel()  # where it still waits, the former owner has told the outcome after all
             del self._takeovers[key]
         if state.intent is not None:
             self._wait_out(key, partition, state.intent)
@@ -277,16 +278,14 @@ class Dispatcher:
         while True:
             held = frozenset(self._lanes)
             try:
-                lately = await spent_lately(
-                    self._log, self._partitions, self._clock(), self._service.me, self._budget.requests_per_minute
-                )
+                spent = await spent_lately(self._log, held, self._clock(), self._service.me)
             except Unreachable:
                 await asyncio.sleep(backoff_seconds(attempts))
                 attempts += 1
                 continue
             if held == frozenset(self._lanes):
                 break
-        self._budget.seed(*divided(lately, held))
+        self._budget.seed(spent.inherited, spent.others)
         self._budget.hold(self._share())
         if held and not self._share():
             log.error(

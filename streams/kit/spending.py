@@ -1,90 +1,85 @@
-"""What all workers have lately asked of Kit, read from the end of subscriber.events: the seed of a worker's budget.
+"""What all workers have asked of Kit in the last minute, read from subscriber.events: the seed of a worker's budget.
 
 Every request stands in the log before it is made: in an intent, or in a BudgetSpent. Read by the dispatcher when it
 has been given partitions.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import msgspec
 
 from processors.ids import IntentId
-from processors.messages import BudgetSpent, Intent, NotMade, Outcome, Result, Withheld, decode_subscriber_message
+from processors.messages import (
+    BudgetSpent,
+    Intent,
+    NotMade,
+    Outcome,
+    Result,
+    SubscriberMessage,
+    Withheld,
+    decode_subscriber_message,
+)
 from processors.record import Record, Topic
 from streams.kit.budget import WINDOW_SECONDS
 from streams.kit.performing import INTENT_SECONDS_MAX
-from streams.log import Log
+from streams.log import APPEND_SECONDS_MAX, Log
 
-CHUNK_RECORDS = 500
-CHUNKS_MAX = 40
-"""20,000 records of a partition. If they do not reach back a minute, a minute's budget is taken for spent: waiting once
-after a restart in the middle of an import is better than a 429.
-"""
+LOOK_BACK_SECONDS = WINDOW_SECONDS + INTENT_SECONDS_MAX + APPEND_SECONDS_MAX
+"""An intent may have been written that long before a request of it that still counts."""
+
 TELLING = tuple(b'{"type":"%b"' % tag for tag in (b"intent", b"outcome", b"budget_spent"))
 """How the records begin that matter here (msgspec writes the tag first): the others are not worth decoding."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Spent:
-    """Of one partition: intent → requests and planned time; intent → requests made and end; others' times. Seconds."""
+    """When (seconds since the epoch) requests ended, at the latest: in the partitions held, and in all others."""
 
-    planned: dict[IntentId, tuple[int, float]] = field(default_factory=dict)
-    finished: dict[IntentId, tuple[int, float]] = field(default_factory=dict)
-    unasked: list[float] = field(default_factory=list)
-    oldest: float = float("inf")
-
-    def count(self, record: Record, own: str) -> None:
-        if not record.value.startswith(TELLING):
-            return
-        try:
-            message = decode_subscriber_message(record.value)
-        except msgspec.MsgspecError:
-            return  # the agent makes a dead letter of it
-        match message:
-            case Intent():
-                self._saw(message.planned_ms)
-                if not message.id.startswith(own):
-                    self.planned[message.id] = (len(message.requests), message.planned_ms / 1000 + INTENT_SECONDS_MAX)
-            case Outcome():
-                self._saw(message.finished_ms)
-                self.finished[message.intent] = (sum(map(_was_made, message.results)), message.finished_ms / 1000)
-            case BudgetSpent():
-                self._saw(message.planned_ms)
-                self.unasked += [message.planned_ms / 1000 + INTENT_SECONDS_MAX] * message.requests
-
-    def times(self) -> list[float]:
-        """When each of them ended, at the latest."""
-        of_intents = [self.finished.get(intent, planned) for intent, planned in self.planned.items()]
-        return [at for requests, at in of_intents for _ in range(requests)] + self.unasked
-
-    def _saw(self, at_ms: int) -> None:
-        self.oldest = min(self.oldest, at_ms / 1000)
+    inherited: list[float] = field(default_factory=list)
+    others: list[float] = field(default_factory=list)
 
 
-async def spent_lately(
-    log: Log, partitions: int, now: float, own: str, requests_per_minute: int
-) -> Mapping[int, list[float]]:
-    """By partition, those that still count; without the intents whose id begins with `own`. Raises Unreachable."""
-    ends = await log.ends(Topic.SUBSCRIBER_EVENTS)
-    lately: dict[int, list[float]] = {}
-    for partition in range(partitions):
-        times = await _times(log, partition, ends.get(partition, 0), now, own)
-        lately[partition] = [now] * requests_per_minute if times is None else times
-    return lately
-
-
-async def _times(log: Log, partition: int, end: int, now: float, own: str) -> list[float] | None:
-    """Goes back from the end until it sees a request that no longer counts. None: it did not get so far."""
+async def spent_lately(log: Log, held: Collection[int], now: float, own: str) -> Spent:
+    """Without the intents whose id begins with `own`. Raises Unreachable."""
+    planned: dict[IntentId, tuple[int, Intent]] = {}
+    finished: dict[IntentId, Outcome] = {}
     spent = Spent()
-    for upper in range(end, end - CHUNKS_MAX * CHUNK_RECORDS - 1, -CHUNK_RECORDS):
-        if upper <= 0 or spent.oldest < now - WINDOW_SECONDS - INTENT_SECONDS_MAX:
-            return [at for at in spent.times() if at > now - WINDOW_SECONDS]
-        async for record in log.read(Topic.SUBSCRIBER_EVENTS, partition, max(0, upper - CHUNK_RECORDS)):
-            if record.offset >= upper:
-                break
-            spent.count(record, own)
-    return None
+    for record in await log.since(Topic.SUBSCRIBER_EVENTS, int((now - LOOK_BACK_SECONDS) * 1000)):
+        match _message(record):
+            case Intent() as intent if not intent.id.startswith(own):
+                planned[intent.id] = (record.partition, intent)
+            case Outcome() as outcome:
+                finished[outcome.intent] = outcome
+            case BudgetSpent() as unasked:
+                _add(spent, record.partition in held, unasked.requests, _at_the_latest(unasked))
+            case _:
+                pass
+    for partition, intent in planned.values():
+        outcome_of = finished.get(intent.id)
+        if outcome_of is None:
+            _add(spent, partition in held, len(intent.requests), _at_the_latest(intent))
+        else:
+            _add(spent, partition in held, sum(map(_was_made, outcome_of.results)), outcome_of.finished_ms / 1000)
+    return spent
+
+
+def _message(record: Record) -> SubscriberMessage | None:
+    if not record.value.startswith(TELLING):
+        return None
+    try:
+        message: SubscriberMessage = decode_subscriber_message(record.value)
+    except msgspec.MsgspecError:
+        return None  # the agent makes a dead letter of it
+    return message
+
+
+def _at_the_latest(message: Intent | BudgetSpent) -> float:
+    return message.planned_ms / 1000 + INTENT_SECONDS_MAX
+
+
+def _add(spent: Spent, is_held: bool, requests: int, ended: float) -> None:
+    (spent.inherited if is_held else spent.others).extend([ended] * requests)
 
 
 def _was_made(result: Result) -> bool:
@@ -95,11 +90,3 @@ def _was_made(result: Result) -> bool:
             return cause in {"rate_limited", "unauthorised"}
         case _:
             return True
-
-
-def divided(lately: Mapping[int, list[float]], held: Iterable[int]) -> tuple[list[float], list[float]]:
-    """What was spent in the partitions held, and in all others."""
-    mine = set(held)
-    inherited = [at for partition, times in lately.items() if partition in mine for at in times]
-    others = [at for partition, times in lately.items() if partition not in mine for at in times]
-    return inherited, others
