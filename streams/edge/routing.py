@@ -92,13 +92,14 @@ def _refusal(livemode: Any, account: Any, accepts: Accepts) -> str | None:
 
 def _snapshot_destination(event: Envelope) -> Destination:
     thing = event.data.object
-    if thing.object in CATALOGUE_OBJECTS and (own_id := _id_of(thing.id)):
+    kind = thing.object if isinstance(thing.object, str) else ""
+    if kind in CATALOGUE_OBJECTS and (own_id := _id_of(thing.id)):
         return Destination(Topic.CATALOGUE_EVENTS, own_id)
-    if customer := _customer_of(thing):
+    if customer := _customer_of(thing, kind):
         return Destination(Topic.CUSTOMER_EVENTS, customer)
-    if thing.object == "checkout.session" and (email := _email_of(thing.customer_details)):
+    if kind == "checkout.session" and (email := _email_of(thing.customer_details)):
         return Destination(Topic.CUSTOMER_EVENTS, guest_key(email))
-    if thing.object in PAYMENT_OBJECTS and (payment := _payment_of(thing)):
+    if kind in PAYMENT_OBJECTS and (payment := _payment_of(thing, kind)):
         return Destination(Topic.PAYMENT_EVENTS, payment)
     return Destination(Topic.STRIPE_OTHER, event.id)
 
@@ -111,20 +112,19 @@ def _thin_destination(event: ThinEnvelope) -> Destination:
     return Destination(Topic.STRIPE_OTHER, event.id)
 
 
-def _customer_of(thing: StripeObject) -> str | None:
+def _customer_of(thing: StripeObject, kind: str) -> str | None:
     customer = _id_of(thing.customer)
-    if customer is None and thing.object == "customer":
+    if customer is None and kind == "customer":
         customer = _id_of(thing.id)
     return customer or _id_of(thing.customer_account)
 
 
-def _payment_of(thing: StripeObject) -> str | None:
-    if thing.object == "payment_intent":
+def _payment_of(thing: StripeObject, kind: str) -> str | None:
+    if kind == "payment_intent":
         return _id_of(thing.id)
-    if thing.object == "invoice_payment" and isinstance(thing.payment, dict):
+    if kind == "invoice_payment" and isinstance(thing.payment, dict):
         return _id_of(thing.payment.get("payment_intent")) or _id_of(thing.payment.get("charge"))
-    charge = thing.id if thing.object == "charge" else thing.charge
-    return _id_of(thing.payment_intent) or _id_of(charge)
+    return _id_of(thing.payment_intent) or _id_of(thing.id if kind == "charge" else thing.charge)
 
 
 def _email_of(details: Any) -> str | None:

@@ -54,7 +54,7 @@ class StripeWebhook:
         now_seconds = time.time()
         fault = self._verifier.fault(request.headers.get("Stripe-Signature"), body, now_seconds)
         if fault is not None:
-            return self._refuse(Outcome.BAD_SIGNATURE, fault)
+            return self._refuse(Outcome.BAD_SIGNATURE, fault.value)
         routed = route(body, self._accepts)
         if isinstance(routed, NoEvent):
             return self._refuse(Outcome.NO_EVENT, routed.reason)

@@ -17,7 +17,7 @@ import orjson
 from streams.edge.signatures import signed_header
 from streams.errors import Unreachable, WrongUsage
 from streams.samples.history import history
-from streams.samples.teller import SampleEvent
+from streams.samples.objects import StripeDict
 from streams.settings import Settings, require
 
 CONCURRENCY: Final = 16
@@ -69,7 +69,7 @@ async def send_sample(
     if secret is None:
         require(settings, "stripe_webhook_secrets")
         secret = settings.stripe_webhook_secrets[0]
-    events = history(seed, customers)
+    events = [told.event for told in history(seed, customers)]
     rng = random.Random(seed)  # noqa: S311 - chance for deliveries, not for secrets
     twice = [event for event in events if rng.random() < duplicate]
     deliveries = events + twice
@@ -83,18 +83,18 @@ async def send_sample(
 async def send(
     url: str,
     secret: str,
-    events: Sequence[SampleEvent],
+    events: Sequence[StripeDict],
     *,
     concurrency: int = CONCURRENCY,
     report: Progress = lambda _done, _total: None,
 ) -> SendReport:
-    """Posts all of them, in this order where `concurrency` is 1. `duplicates` is not known here: 0."""
+    """Posts raw events to the webhook's URL, in this order where `concurrency` is 1. `duplicates` is 0 here."""
     waiting = iter(events)
     counts = {"sent": 0, "refused": 0, "retried": 0}
 
     async def work(session: aiohttp.ClientSession) -> None:
         for event in waiting:  # shared by all workers: each takes the next one
-            accepted, retries = await _delivered(session, url, secret, orjson.dumps(event.event))
+            accepted, retries = await _delivered(session, url, secret, orjson.dumps(event))
             counts["sent" if accepted else "refused"] += 1
             counts["retried"] += retries
             report(counts["sent"] + counts["refused"], len(events))
