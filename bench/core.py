@@ -1,4 +1,4 @@
-"""The customers agent's core alone: µs per event by kind, and against orjson.loads of the same bytes; events/s in bulk.
+"""The customers agent's core alone: µs per event by kind, and against orjson.loads of the same bytes; and in bulk.
 
 Prints one JSON line per figure. No log, no agent: `advance` over events in memory, against a table that is a dict.
 """
@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -21,8 +22,10 @@ from tests.stripe_events import MONTH, T0, Event
 
 ROUNDS = 2000
 MONTHS = 24
-CUSTOMERS_IN_BULK = 500
-CATALOGUE = Path(__file__).parent.parent / "catalogue.example.toml"
+CUSTOMERS_IN_BULK = 200
+ROOT = Path(__file__).parent.parent
+CATALOGUE = ROOT / "catalogue.example.toml"
+RECORDED = ROOT / "tests" / "data" / "stripe" / "webhook_events"
 
 
 class Table:
@@ -71,9 +74,23 @@ def history(customer: str = stripe.CUSTOMER, months: int = MONTHS) -> Iterator[E
     yield stripe.session_completed(**ours, session_id=f"cs_{customer}_1", payment_link="plink_Atlas", email=email)
 
 
+def whole(event: Event) -> bytes:
+    """With all the fields that Stripe sends and we skip, from its recorded twin; tests' own have a third of them."""
+    recorded = json.loads((RECORDED / f"{event['type']}.json").read_text())
+    stripe_object = recorded["data"]["object"] | event["data"]["object"]
+    for ours, theirs in zip(_lines(stripe_object), _lines(recorded["data"]["object"]), strict=False):
+        ours.update(theirs | ours)
+    return stripe.as_bytes(recorded | event | {"data": event["data"] | {"object": stripe_object}})
+
+
+def _lines(stripe_object: dict[str, Any]) -> list[dict[str, Any]]:
+    listed = stripe_object.get("items") or stripe_object.get("lines") or {"data": []}
+    return list(listed["data"])
+
+
 def last_of_each_kind() -> dict[str, Event]:
     kinds = {event["type"]: event for event in history()}
-    return kinds | {"charge.succeeded": stripe.event("charge.succeeded", stripe.invoice(invoice_id="ch_1"))}
+    return kinds | {"charge.succeeded": stripe.event("charge.succeeded", {"id": "ch_1"})}
 
 
 def microseconds(work: Callable[[], object]) -> float:
@@ -91,7 +108,7 @@ def of_kind(kind: str, event: Event) -> dict[str, object]:
     for earlier in history():
         if earlier["id"] != event["id"]:
             table.take(stripe.CUSTOMER, stripe.as_bytes(earlier))
-    value = stripe.as_bytes(event)
+    value = whole(event)
     record = table.record(stripe.CUSTOMER, value)
     loads_us = microseconds(lambda: orjson.loads(value))
     advance_us = microseconds(lambda: advance(table, record))
@@ -108,12 +125,17 @@ def of_kind(kind: str, event: Event) -> dict[str, object]:
 def in_bulk() -> dict[str, object]:
     table = Table()
     names = [f"cus_{number}" for number in range(CUSTOMERS_IN_BULK)]
-    values = [(name, stripe.as_bytes(event)) for name in names for event in history(name, months=6)]
-    start = time.perf_counter()
+    values = [(name, whole(event)) for name in names for event in history(name, months=6)]
+    start = time.process_time()
     for key, value in values:
         table.take(key, value)
-    seconds = time.perf_counter() - start
-    return {"bench": "core", "kind": "bulk", "events": len(values), "events_per_second": round(len(values) / seconds)}
+    seconds = time.process_time() - start
+    return {
+        "bench": "core",
+        "kind": "bulk",
+        "events": len(values),
+        "events_per_cpu_second": round(len(values) / seconds),
+    }
 
 
 def main() -> None:

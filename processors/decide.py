@@ -18,7 +18,7 @@ from processors.facts import Facts
 from processors.ids import CustomerKey, normalised_email
 from processors.messages import Align, Enrol
 from processors.moments import Happened
-from processors.sale import buyer_of
+from processors.sale import Filler
 from processors.wishes import Wishes, wishes_of
 
 FINGERPRINT_BYTES = 12
@@ -64,16 +64,16 @@ def _remembered(
     key: CustomerKey, facts: Facts, decided: Decided, happened: Iterable[Happened], catalogue: Catalogue
 ) -> Decided:
     """All that moments cause goes into the state first; what can be sent leaves it again (`_enrolled`)."""
-    buyer = buyer_of(key, facts)
+    filler = Filler(key, facts, catalogue.timezone)
     ledger, waiting = decided.occurrences, {each.id: each for each in decided.waiting}
     tags = {_rule_of(kept): kept for kept in decided.tags}
     fields = {_rule_of(kept): kept for kept in decided.fields}
     for each in happened:
         ledger = id_set.added(ledger, each.once)
         waiting.update((enrol.id, enrol) for enrol in moments.enrols_of(each, catalogue))
-        for tag in moments.tags_of(each, buyer, catalogue):
+        for tag in moments.tags_of(each, filler, catalogue):
             tags[_rule_of(tag)] = max(tags.get(_rule_of(tag), tag), tag, key=_time_of)
-        for field in moments.fields_of(each, buyer, catalogue):
+        for field in moments.fields_of(each, filler, catalogue):
             fields[_rule_of(field)] = max(fields.get(_rule_of(field), field), field, key=_time_of)
     return replace(
         decided,

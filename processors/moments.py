@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import chain
 
 from processors import id_set, purchase
-from processors import sale as sales
 from processors.catalogue.rules import Catalogue, Offer, WhenRule
 from processors.conditions import hold
 from processors.decided import KeptField, KeptTag, WaitingEnrol
@@ -17,7 +16,7 @@ from processors.facts import Facts
 from processors.ids import CommandId
 from processors.messages import FieldWish, TagWish
 from processors.occurrence import Occurrence
-from processors.sale import Buyer, Sale
+from processors.sale import Filler, Sale
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,7 @@ def _occurrences(facts: Facts, other: Facts, catalogue: Catalogue) -> Iterator[O
         (
             purchase.of_subscription(key, subscription, catalogue)
             for key, subscription in facts.subscriptions.items()
-            if subscription is not other.subscriptions.get(key)
+            if not purchase.same(subscription, other.subscriptions.get(key))
         ),
         (
             purchase.of_one_off(key, one_off, catalogue)
@@ -102,10 +101,10 @@ def enrols_of(happened: Happened, catalogue: Catalogue) -> Iterator[WaitingEnrol
             )
 
 
-def tags_of(happened: Happened, buyer: Buyer, catalogue: Catalogue) -> Iterator[KeptTag]:
+def tags_of(happened: Happened, filler: Filler, catalogue: Catalogue) -> Iterator[KeptTag]:
     for rule in happened.when_rules(catalogue):
         for template in rule.tags:
-            name = sales.filled(template, happened.sale, buyer, catalogue.timezone)
+            name = filler.filled(template, happened.sale)
             if name:
                 wish = TagWish(
                     name=name,
@@ -117,10 +116,10 @@ def tags_of(happened: Happened, buyer: Buyer, catalogue: Catalogue) -> Iterator[
                 yield KeptTag(wish=wish, occurrence=happened.occurrence.name, at=happened.occurrence.at)
 
 
-def fields_of(happened: Happened, buyer: Buyer, catalogue: Catalogue) -> Iterator[KeptField]:
+def fields_of(happened: Happened, filler: Filler, catalogue: Catalogue) -> Iterator[KeptField]:
     for rule in happened.when_rules(catalogue):
         for label, template in rule.fields.items():
-            value = sales.filled(template, happened.sale, buyer, catalogue.timezone)
+            value = filler.filled(template, happened.sale)
             if value is not None:
                 wish = FieldWish(
                     name=label,

@@ -31,6 +31,16 @@ def of_subscription(key: str, subscription: Subscription, catalogue: Catalogue) 
     )
 
 
+def same(subscription: Subscription, other: Subscription | None) -> bool:
+    """Whether both tell of the same purchase of the same things: true of most changes, and quickly known."""
+    if other is subscription:
+        return True
+    if other is None or subscription.sold_by != other.sold_by or first_payment(subscription) != first_payment(other):
+        return False
+    terms, others = subscription.terms, other.terms
+    return terms is not None and others is not None and terms.metadata == others.metadata
+
+
 def of_one_off(key: str, one_off: OneOff, catalogue: Catalogue) -> Occurrence | None:
     if one_off.payment is not Payment.CLEARED:
         return None
@@ -53,12 +63,13 @@ def first_payment(subscription: Subscription) -> PaidInvoice | None:
     terms = subscription.terms
     if terms is None:
         return None
-    paid = sorted(subscription.invoices.values(), key=lambda each: (each.period_start, each.paid_at))
+    # Of all others than these no lines are kept, see payment.fold_paid_invoice.
+    paid = [each for each in subscription.invoices.values() if each.lines]
     first = [each for each in paid if each.reason in FIRST_REASONS and not _is_trials(each, terms)]
-    later = [each for each in paid if each.lines and each.reason not in FIRST_REASONS]
+    later = [each for each in paid if each.reason not in FIRST_REASONS]
     if not subscription.started_unpaid:
         later = [each for each in later if _follows_trial(each, terms)]
-    return next(iter(first or later), None)
+    return min(first or later, key=lambda each: (each.period_start, each.paid_at), default=None)
 
 
 def _is_trials(paid: PaidInvoice, terms: Terms) -> bool:

@@ -40,25 +40,14 @@ class Sale:
         return self.offer.place if self.offer else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Buyer:
-    """Whom the placeholders speak of. `customer_id` is empty for a guest."""
-
-    customer_id: str
-    name: str
-
-
-def buyer_of(key: CustomerKey, facts: Facts) -> Buyer:
-    return Buyer("" if key.startswith("guest:") else key, facts.profile.name)
-
-
 def best_first(sales: Iterable[Sale]) -> tuple[Sale, ...]:
     """In the order in which they settle a conflict (INTERFACES §6); the rest only makes it always the same."""
 
     def rank(sale: Sale) -> tuple[int, int, int, str, int, int]:
         return sale.tier_rank, sale.period_end, sale.place, sale.price, sale.quantity, sale.amount_minor or 0
 
-    return tuple(sorted(sales, key=rank, reverse=True))
+    found = tuple(sales)
+    return tuple(sorted(found, key=rank, reverse=True)) if len(found) > 1 else found
 
 
 # --- of facts ---------------------------------------------------------------------------------------------------
@@ -108,25 +97,37 @@ def _offer_of(price: str, product: str, subscription: Subscription, catalogue: C
 # --- placeholders -----------------------------------------------------------------------------------------------
 
 
-def filled(template: str, sale: Sale, buyer: Buyer, timezone: str) -> str | None:
-    """None where a placeholder in it is empty."""
-    if "{" not in template:
-        return template
-    return fill(template, values_of(sale, buyer, timezone))
+class Filler:
+    """Fills templates for one customer under one catalogue, as long as one decision lasts."""
 
+    def __init__(self, key: CustomerKey, facts: Facts, timezone: str) -> None:
+        self.customer_id = "" if key.startswith("guest:") else key
+        self._name = facts.profile.name
+        self._timezone = timezone
+        self._values: dict[int, tuple[Sale, Mapping[str, str | None]]] = {}
 
-def values_of(sale: Sale, buyer: Buyer, timezone: str) -> Mapping[str, str | None]:
-    """By placeholder (INTERFACES §6 and §7); those that nothing here can tell are left out, which is empty."""
-    return {
-        "offer.name": sale.offer.name if sale.offer else None,
-        "price.nickname": sale.nickname,
-        "quantity": str(sale.quantity),
-        "amount": None if sale.amount_minor is None else amount_text(sale.amount_minor, sale.currency),
-        "currency": sale.currency,
-        "period_end": date_text(sale.period_end, timezone) if sale.period_end else None,
-        "customer.id": buyer.customer_id,
-        "customer.name": buyer.name,
-    }
+    def filled(self, template: str, sale: Sale) -> str | None:
+        """None where a placeholder in it is empty."""
+        if "{" not in template:
+            return template
+        known = self._values.get(id(sale))
+        if known is None:
+            # The sale is kept beside its values, so that no other one can get its id meanwhile.
+            known = self._values[id(sale)] = (sale, self._values_of(sale))
+        return fill(template, known[1])
+
+    def _values_of(self, sale: Sale) -> Mapping[str, str | None]:
+        """By placeholder (INTERFACES §6 and §7); those that nothing here can tell are left out, which is empty."""
+        return {
+            "offer.name": sale.offer.name if sale.offer else None,
+            "price.nickname": sale.nickname,
+            "quantity": str(sale.quantity),
+            "amount": None if sale.amount_minor is None else amount_text(sale.amount_minor, sale.currency),
+            "currency": sale.currency,
+            "period_end": date_text(sale.period_end, self._timezone) if sale.period_end else None,
+            "customer.id": self.customer_id,
+            "customer.name": self._name,
+        }
 
 
 def amount_text(minor: int, currency: str) -> str:

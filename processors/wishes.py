@@ -13,7 +13,7 @@ from processors.facts import Facts, Payment
 from processors.ids import CustomerKey
 from processors.lifecycle import is_active
 from processors.messages import FieldWish, TagWish
-from processors.sale import Buyer, Sale
+from processors.sale import Filler, Sale
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,14 @@ class _Rule:
 
 
 def wishes_of(key: CustomerKey, facts: Facts, decided: Decided, catalogue: Catalogue) -> Wishes:
-    buyer = sales.buyer_of(key, facts)
-    rules = tuple(_rules(held_sales(facts, catalogue), catalogue))
+    filler = Filler(key, facts, catalogue.timezone)
     tags = [kept.wish for kept in decided.tags]
-    tags += (wish for rule in rules for wish in _tags(rule, buyer, catalogue))
     fields = [kept.wish for kept in decided.fields]
-    fields += (wish for rule in rules for wish in _fields(rule, buyer, catalogue))
-    if buyer.customer_id and (tags or fields):
-        fields.append(_customer_id(buyer, facts, catalogue))
+    for rule in _rules(held_sales(facts, catalogue), catalogue):
+        tags += _tags(rule, filler)
+        fields += _fields(rule, filler)
+    if filler.customer_id and (tags or fields):
+        fields.append(_customer_id(filler.customer_id, facts, catalogue))
     return Wishes(tuple(sorted(tags, key=_order)), tuple(sorted(fields, key=_order)))
 
 
@@ -89,12 +89,12 @@ def _rules(held: Mapping[State, tuple[Sale, ...]], catalogue: Catalogue) -> Iter
                 yield _Rule(gives, name, state, offer.tier_rank, offer.place, of_offer)
 
 
-def _tags(rule: _Rule, buyer: Buyer, catalogue: Catalogue) -> Iterable[TagWish]:
+def _tags(rule: _Rule, filler: Filler) -> Iterable[TagWish]:
     """With placeholders each sale may give another tag; the same one counts once, for its best sale."""
     wishes: dict[str, TagWish] = {}
     for template in rule.gives.tags:
         for sale in rule.sales:
-            name = sales.filled(template, sale, buyer, catalogue.timezone)
+            name = filler.filled(template, sale)
             if name and name not in wishes:
                 wishes[name] = TagWish(
                     name=name,
@@ -107,11 +107,11 @@ def _tags(rule: _Rule, buyer: Buyer, catalogue: Catalogue) -> Iterable[TagWish]:
     return wishes.values()
 
 
-def _fields(rule: _Rule, buyer: Buyer, catalogue: Catalogue) -> Iterator[FieldWish]:
+def _fields(rule: _Rule, filler: Filler) -> Iterator[FieldWish]:
     """The value of the best sale that can fill it."""
     for label, template in rule.gives.fields.items():
         for sale in rule.sales:
-            value = sales.filled(template, sale, buyer, catalogue.timezone)
+            value = filler.filled(template, sale)
             if value is not None:
                 yield FieldWish(
                     name=label,
@@ -125,7 +125,7 @@ def _fields(rule: _Rule, buyer: Buyer, catalogue: Catalogue) -> Iterator[FieldWi
                 break
 
 
-def _customer_id(buyer: Buyer, facts: Facts, catalogue: Catalogue) -> FieldWish:
+def _customer_id(customer_id: str, facts: Facts, catalogue: Catalogue) -> FieldWish:
     """Its `period_end` is the latest beginning of a subscription or purchase: of several customers of one subscriber,
     the one with the latest is the one that the field names (INTERFACES §7).
     """
@@ -133,7 +133,7 @@ def _customer_id(buyer: Buyer, facts: Facts, catalogue: Catalogue) -> FieldWish:
     payments = (each.at for each in facts.one_offs.values() if each.payment is Payment.CLEARED)
     return FieldWish(
         name=catalogue.stripe_customer_id_field,
-        value=buyer.customer_id,
+        value=customer_id,
         rule="[subscribers] stripe_customer_id_field",
         period_end=max((*starts, *payments), default=0),
     )
