@@ -1,7 +1,7 @@
 """What has happened and what waits, counted: the numbers of `/ops/api/status` that come out of the log.
 
-streams/ops/tail.py feeds it every record of customer.changes, subscriber.events, catalogue.events and the subscribers'
-changelog, each once and in the order of its partition; `status.py` beside it reads the counts. Nothing else is kept,
+streams/ops/tail.py feeds it every record of customer.changes, subscriber.events, the subscribers' changelog and the
+topics that no agent reads, each once and in the order of its partition; `status.py` beside it reads the counts. Nothing else is kept,
 so it is made anew from the log at every start.
 """
 
@@ -9,7 +9,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import msgspec
-from processors.subscriber import decode_subscriber, pending
 
 from processors.messages import (
     BudgetSpent,
@@ -24,7 +23,7 @@ from processors.messages import (
     decode_subscriber_message,
 )
 from processors.record import Record
-
+from processors.subscriber import decode_subscriber, pending
 
 CATALOGUE_KEY = b"catalogue"
 """Of an applied catalogue in catalogue.events; Stripe's events there have the ids of their objects."""
@@ -32,12 +31,12 @@ CATALOGUE_KEY = b"catalogue"
 
 @dataclass(slots=True)
 class Activity:
-    """Running counts. `shop_events`: Stripe's, of products and prices. `waiting`: subscriber key → when its work was
-    first seen to wait, in ms.
+    """Running counts. `unread`: records by topic, where no agent reads it; without applied catalogues. `waiting`:
+    subscriber key → when its work was first seen to wait, in ms.
     """
 
     dispositions: Counter[str] = field(default_factory=Counter)
-    shop_events: int = 0
+    unread: Counter[str] = field(default_factory=Counter)
     moments: Counter[str] = field(default_factory=Counter)
     requests: Counter[str] = field(default_factory=Counter)
     requests_made: int = 0
@@ -59,9 +58,10 @@ class Activity:
         for moment in change.moments:
             self.moments[moment.split(" ", 1)[0]] += 1
 
-    def saw_catalogue_event(self, record: Record) -> None:
-        """A record of catalogue.events: an applied catalogue, or what Stripe says of products and prices."""
-        self.shop_events += record.key != CATALOGUE_KEY
+    def saw_unread(self, record: Record) -> None:
+        """A record of a topic that no agent reads. Offsets would not do: transactions leave marks between records."""
+        if record.key != CATALOGUE_KEY:
+            self.unread[record.topic] += 1
 
     def saw_subscriber_event(self, record: Record) -> None:
         """A record of subscriber.events."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from processors.record import Topic
 from projections.activity import Activity
 
 
@@ -49,41 +50,31 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     approvals: int = 0
 
 
-def status(
-    activity: Activity,
-    *,
-    version: str,
-    lag: Mapping[str, int],
-    sizes: Mapping[str, int],
-    budget_per_minute: int,
-    now_ms: int,
-) -> Status:
-    """`sizes`: records ever written to the topics that no agent reads (payment.events, stripe.other, dead.letters).
-
-    The counts are those of one moment only when the caller read `lag` before the activity was brought up to date
+def status(activity: Activity, *, version: str, lag: Mapping[str, int], budget_per_minute: int, now_ms: int) -> Status:
+    """The counts are those of one moment only when the caller read `lag` before the activity was brought up to date
     (streams/ops/status.py says why that order makes `idle` true).
     """
     processed, duplicates = activity.dispositions["processed"], activity.dispositions["duplicate"]
-    unread = sizes["payment.events"] + sizes["stripe.other"]
-    ignored = activity.dispositions["ignored"] + sizes["stripe.other"] + activity.shop_events
+    unkeyed = activity.unread[Topic.PAYMENT_EVENTS]
+    of_no_customer = activity.unread[Topic.STRIPE_OTHER] + activity.unread[Topic.CATALOGUE_EVENTS]
     return Status(
         idle=not any(lag.values()) and not activity.waiting,
         version=version,
         lag=dict(lag),
         oldest_pending_seconds=activity.oldest_waiting_seconds(now_ms),
-        pending=Pending(kit_subscribers=len(activity.waiting), unkeyed_events=sizes["payment.events"]),
+        pending=Pending(kit_subscribers=len(activity.waiting), unkeyed_events=unkeyed),
         kit=Kit(
             requests=activity.requests_made,
             budget_per_minute=budget_per_minute,
             refused_429=activity.refused_429,
         ),
         events=Events(
-            received=activity.dispositions.total() + unread + activity.shop_events,
+            received=activity.dispositions.total() + unkeyed + of_no_customer,
             duplicates=duplicates,
             processed=processed,
-            ignored=ignored,
+            ignored=activity.dispositions["ignored"] + of_no_customer,
         ),
-        dead_letters=sizes["dead.letters"],
+        dead_letters=activity.unread[Topic.DEAD_LETTERS],
     )
 
 

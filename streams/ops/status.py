@@ -19,8 +19,6 @@ from streams.settings import Settings
 READ_TOPICS = (Topic.CUSTOMER_EVENTS, Topic.SUBSCRIBER_EVENTS)
 """The topics that agents read, in the order of the path."""
 
-COUNTED_TOPICS = (Topic.PAYMENT_EVENTS, Topic.STRIPE_OTHER, Topic.DEAD_LETTERS)
-
 CATCH_UP_SECONDS_MAX = 30.0
 """A first status may have to read a long log; after that the tails are only moments behind."""
 
@@ -38,12 +36,10 @@ class StatusReader:
         """Raises Unreachable or TimeoutError where the log does not answer."""
         lag = {str(topic): sum((await self._log.lag(topic)).values()) for topic in READ_TOPICS}
         await self._tail.caught_up(CATCH_UP_SECONDS_MAX)
-        sizes = {str(topic): sum((await self._log.ends(topic)).values()) for topic in COUNTED_TOPICS}
         return status(
             self._tail.activity,
             version=version("millrace"),
             lag=lag,
-            sizes=sizes,
             budget_per_minute=self._settings.kit_requests_per_minute,
             now_ms=int(self._clock() * 1000),
         )

@@ -14,6 +14,8 @@ from projections.activity import Activity
 from streams.log import Log, Reached
 from streams.topics import SUBSCRIBERS_TABLE
 
+UNREAD_TOPICS = (Topic.CATALOGUE_EVENTS, Topic.PAYMENT_EVENTS, Topic.STRIPE_OTHER, Topic.DEAD_LETTERS)
+
 
 class ActivityTail:
     def __init__(self, log: Log, clock: Callable[[], float] = time.time) -> None:
@@ -25,9 +27,9 @@ class ActivityTail:
     async def start(self) -> None:
         folds: dict[Topic | str, Callable[[Record], None]] = {
             Topic.CUSTOMER_CHANGES: self.activity.saw_change,
-            Topic.CATALOGUE_EVENTS: self.activity.saw_catalogue_event,
             Topic.SUBSCRIBER_EVENTS: self.activity.saw_subscriber_event,
             SUBSCRIBERS_TABLE: self._saw_subscriber,
+            **dict.fromkeys(UNREAD_TOPICS, self.activity.saw_unread),
         }
         self._tails = [_Tail(self._log, topic, fold) for topic, fold in folds.items()]
 
