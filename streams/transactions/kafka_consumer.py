@@ -8,7 +8,7 @@ the engine and the recovery drop or fetch again whatever does not come in sequen
 # ruff: noqa: SLF001, ASYNC109 - this file lives in the insides of Faust and aiokafka, whose versions are pinned
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
@@ -155,6 +155,10 @@ class KafkaConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped
 
     _thread: NumberingThread
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._partitions_resumed = asyncio.Event()
+
     def _new_consumer_thread(self) -> NumberingThread:
         return NumberingThread(self, loop=self.loop, beacon=self.beacon)
 
@@ -175,6 +179,19 @@ class KafkaConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped
         message = super()._to_message(tp, record.record)
         message.provenance = record.provenance
         return message
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        super().resume_partitions(tps)
+        self._partitions_resumed.set()
+
+    async def _wait_next_records(self, timeout: float) -> Any:
+        # Faust sleeps for a second when nothing may be fetched, as at the end of a recovery: wait for the change.
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)
+        if not self._get_active_partitions():
+            self._partitions_resumed.clear()
+            await self.wait(self._partitions_resumed, timeout=timeout)
+        return await super()._wait_next_records(timeout)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
         async for tp, message in super().getmany(timeout):

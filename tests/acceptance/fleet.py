@@ -27,7 +27,7 @@ from streams.settings import Settings
 ROOT = Path(__file__).parents[2]
 PARTITIONS = 4
 KEYS = 200
-FEED_RECORDS = 25
+FEED_RECORDS = 10
 """Appended at a time, some 25 times a second."""
 STEP_SECONDS = 0.001
 """What a step takes, so that kills and pauses hit transactions under way."""
