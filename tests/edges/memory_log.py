@@ -1,11 +1,10 @@
-"""A log in memory for tests of whoever appends: a list, and an acknowledgement that can be held back."""
+"""The appending half of a Log, in memory, for tests of whoever only appends: acknowledgements can be held back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Sequence
 
-from processors.record import Record, Topic
 from streams.errors import LogUnavailable
-from streams.log import NewRecord, Position, Reached
+from streams.log import NewRecord, Position
 
 
 class MemoryLog:
@@ -36,15 +35,3 @@ class MemoryLog:
     async def append_all(self, records: Sequence[NewRecord]) -> None:
         for record in records:
             await self.append(record)
-
-    async def ends(self, topic: Topic | str) -> Mapping[int, int]:
-        return {0: sum(record.topic == topic for record in self.records)}
-
-    async def lag(self, topic: Topic) -> Mapping[int, int]:
-        raise NotImplementedError
-
-    def read(self, topic: Topic, partition: int, start: int = 0) -> AsyncIterator[Record]:
-        raise NotImplementedError
-
-    def tail(self, topic: Topic | str, start: Mapping[int, int] | None = None) -> AsyncIterator[Record | Reached]:
-        raise NotImplementedError
