@@ -116,6 +116,11 @@ def test_comments_blanks_and_the_order_of_keys_do_not_change_the_version():
     assert one.document == other.document
 
 
+def test_the_order_of_fields_does_not_change_the_version():
+    one = parse("[while.active.fields]\na = 'x'\nb = 'y'")
+    assert parse("[while.active.fields]\nb = 'y'\na = 'x'").version == one.version
+
+
 def test_a_default_that_is_written_out_is_no_change():
     assert parse(
         "[subscribers]\ncreate_missing = true\n[while.active]\ntags = []\nfields = {}\n[while.ended]"

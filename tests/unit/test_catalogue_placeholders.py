@@ -17,6 +17,7 @@ def test_a_text_without_placeholders_stays_as_it_is():
 @pytest.mark.parametrize("values", [{}, {"offer.name": None}, {"offer.name": ""}])
 def test_one_empty_placeholder_empties_the_whole(values: dict[str, str | None]):
     assert fill("plan {offer.name}", values) is None
+    assert fill("{quantity} of {offer.name}", {"quantity": "3", **values}) is None
 
 
 def test_what_is_filled_in_is_not_filled_again():
