@@ -91,16 +91,16 @@ class RollingBudget:
         return max(of_share, of_all)
 
     async def take(self, requests: int) -> Reservation:
-        """Waits for its turn. Cancelling it takes nothing."""
-        while (seconds := self.when(requests)) > 0:
+        """Waits until so many may be made, or the whole share where that is less. Cancelling it takes nothing."""
+        while (seconds := self.when(wanted := max(1, min(requests, self.share)))) > 0:
             changed = self._changed
             try:
                 async with asyncio.timeout(None if math.isinf(seconds) else seconds):
                     await changed.wait()
             except TimeoutError:
                 continue
-        self.reserved += requests
-        return Reservation(self, requests)
+        self.reserved += wanted
+        return Reservation(self, wanted)
 
     def spend(self) -> None:
         """A reserved request has ended now."""

@@ -213,8 +213,9 @@ class Dispatcher:
             await self._someone_waits()
             await self._slots.acquire()
             probe = await self._line.passage()
-            paid = await self._budget.take(1)
-            # Chosen only now: who came meanwhile may go first, and the plan is made against the latest state.
+            # As many as the first in line needs, so that no purchase is half done while others begin. Who is served is
+            # chosen after the wait: someone more urgent may have come, and the plan is made against the latest state.
+            paid = await self._budget.take(self._needed())
             chosen = self._waiting.pop(self._clock())
             if chosen is None:
                 self._turn_over(paid, probe=probe)
@@ -234,6 +235,10 @@ class Dispatcher:
                     await self._woken.wait()
             except TimeoutError:
                 continue
+
+    def _needed(self) -> int:
+        chosen = self._waiting.peek(self._clock())
+        return 1 if chosen is None else self._service.requests_of(chosen[0])
 
     async def _serve(self, turn: Turn, paid: Reservation, *, probe: bool) -> None:
         try:

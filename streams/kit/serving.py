@@ -51,6 +51,12 @@ class Service:
     me: str = field(default_factory=lambda: uuid.uuid4().hex)
     """How the ids of all intents of this process begin."""
 
+    def requests_of(self, key: str) -> int:
+        """How many requests its turn would take now."""
+        subscriber = self.lookup(key)
+        planned = 0 if subscriber is None else len(plan(subscriber, self.directory).requests)
+        return max(1, min(planned, INTENT_REQUESTS_MAX))
+
     async def serve(self, turn: Turn, paid: Reservation) -> None:
         """Raises KitRefused (401, 429) and KitUnavailable, where it was names that Kit was asked for."""
         subscriber = self.lookup(turn.key)

@@ -63,16 +63,20 @@ class Waiting:
         for key in [key for key, aside in self._aside.items() if aside.entry.partition == partition]:
             del self._aside[key]
 
-    def pop(self, now: float) -> tuple[str, int] | None:
+    def peek(self, now: float) -> tuple[str, int] | None:
         """The next to be served, and its partition."""
-        self._bring_back(now)
-        filled = [entries for entries in self._ready.values() if entries]
-        if not filled:
+        entries = self._next_class(now)
+        if entries is None:
+            return None
+        key = next(iter(entries))
+        return key, entries[key].partition
+
+    def pop(self, now: float) -> tuple[str, int] | None:
+        """Takes the next one out: its turn has come."""
+        entries = self._next_class(now)
+        if entries is None:
             return None
         self._turns += 1
-        entries = filled[0]
-        if self._turns % TURNS_PER_LOWER == 0 and len(filled) > 1:
-            entries = min(filled[1:], key=_longest)
         key, entry = entries.popitem(last=False)
         return key, entry.partition
 
@@ -85,6 +89,13 @@ class Waiting:
     def longest_since(self) -> float | None:
         ready = [_longest(entries) for entries in self._ready.values() if entries]
         return min([*ready, *(aside.entry.since for aside in self._aside.values())], default=None)
+
+    def _next_class(self, now: float) -> OrderedDict[str, Entry] | None:
+        self._bring_back(now)
+        filled = [entries for entries in self._ready.values() if entries]
+        if len(filled) > 1 and self._turns % TURNS_PER_LOWER == TURNS_PER_LOWER - 1:
+            return min(filled[1:], key=_longest)
+        return filled[0] if filled else None
 
     def _remove(self, key: str) -> Entry | None:
         if (aside := self._aside.pop(key, None)) is not None:
