@@ -81,6 +81,7 @@ async def running(log_settings: Mapping[str, Any], kit: KitAddress, **changes: A
         "kit_api_key": "kit_flow",
         "kit_api_base": kit.url,
         "kit_requests_per_minute": 100_000,
+        "partitions": 3,  # enough to be several, few enough to be quick on one broker
         "edge_port": 0,
         "ops_port": 0,
     }
