@@ -1,6 +1,8 @@
 """The simulated Kit as a server: what a state file keeps, how it starts and how it stops."""
 
 import asyncio
+import contextlib
+import sys
 from pathlib import Path
 
 import aiohttp
@@ -9,6 +11,7 @@ import pytest
 
 from streams.errors import WrongUsage
 from streams.kit.simulator import Fault, FaultKind, KitSimulator, serve_simulator
+from streams.kit.simulator.server import SHUTDOWN_SECONDS_MAX
 from tests.edges.kit_server import MANY_FIELDS, Clock, emails, serving, until, upsert
 
 
@@ -33,6 +36,49 @@ async def test_changes_at_once_are_all_in_the_file(tmp_path: Path):
     async with serving(KitSimulator(state_file=file)) as kit:
         await asyncio.gather(*(upsert(kit, f"reader{number}@example.com") for number in range(50)))
         assert len(KitSimulator(state_file=file).snapshot().subscribers) == 50
+
+
+ALONE = """
+import asyncio, sys
+from pathlib import Path
+from streams.kit.simulator import KitSimulator
+
+async def main():
+    print(await KitSimulator(state_file=Path(sys.argv[1])).start(), flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+ANSWERS_BEFORE_THE_KILL = 20
+
+
+async def test_a_killed_simulator_has_lost_nothing_that_it_acknowledged(tmp_path: Path):
+    file = tmp_path / "kit.json"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", ALONE, file, stdout=asyncio.subprocess.PIPE)
+    acknowledged: set[str] = set()
+
+    async def keep_adding(http: aiohttp.ClientSession, name: str) -> None:
+        with contextlib.suppress(aiohttp.ClientError):
+            for number in range(1000):
+                body = {"email_address": f"{name}{number}@example.com"}
+                token = {"Authorization": f"Bearer {name}"}
+                async with http.post("/v4/subscribers", json=body, headers=token) as answer:
+                    if answer.status == 201:
+                        acknowledged.add(body["email_address"])
+                if len(acknowledged) >= ANSWERS_BEFORE_THE_KILL and process.returncode is None:
+                    process.kill()
+
+    try:
+        base = (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
+        async with aiohttp.ClientSession(base) as http:
+            await asyncio.gather(*(keep_adding(http, name) for name in ("ada", "grace", "joan", "mary")))
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+    kept = {row.email_address for row in KitSimulator(state_file=file).snapshot().subscribers}
+    assert len(acknowledged) >= ANSWERS_BEFORE_THE_KILL
+    assert acknowledged - kept == set()
 
 
 async def test_a_lost_answer_was_kept_before_it_was_lost(tmp_path: Path):
@@ -95,7 +141,7 @@ async def test_a_stop_lets_go_of_what_hangs():
     async with serving(simulator) as kit:
         hanging = asyncio.create_task(kit.ask("GET", "/v4/tags"))
         await until(lambda: simulator.journal.requests == 1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(SHUTDOWN_SECONDS_MAX / 2):  # not only because aiohttp loses its patience
             await simulator.stop()
         with pytest.raises(aiohttp.ClientError):
             await hanging
