@@ -61,6 +61,7 @@ class Group:
     handovers: list[Handover] = field(default_factory=list)
     jobs: list[Job] = field(default_factory=list)
     appended: Appended = field(default_factory=dict)
+    last_offsets: list[int] = field(default_factory=list)
 
 
 class Reports(Protocol):
@@ -132,7 +133,8 @@ class CommitThread:
             return
         offsets = [offset for job in group.jobs for offset in job.offsets]
         try:
-            group.appended = self._store.write([job.records for job in group.jobs], offsets, _now_ms())
+            records = [job.records for job in group.jobs]
+            group.appended, group.last_offsets = self._store.write(records, offsets, _now_ms())
         except sqlite3.Error as error:
             if database.is_passing(error):
                 self._wait_for_room(group, error)

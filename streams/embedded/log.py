@@ -49,8 +49,8 @@ class EmbeddedLog:
 
     async def append(self, record: NewRecord) -> Position:
         partition = self._partition_for(record)
-        job = self.file.submit((_append(record, partition),))
-        return Position(partition.number, await job.future)
+        offset = await self.file.submit((_append(record, partition),)).future
+        return Position(partition.number, offset)
 
     async def append_all(self, records: Sequence[NewRecord]) -> None:
         if records:

@@ -88,9 +88,7 @@ class LogFile:
 
         `patient`: waits while the disk is full. Raises LogUnavailable, LogUnusable; so may the future.
         """
-        job = Job(records, asyncio.get_running_loop().create_future(), offsets, patient)
-        self._owned().submit(job)
-        return job
+        return self._owned().submit(records, offsets, patient=patient)
 
     def _on_written(self, appended: Appended, jobs: Sequence[Job]) -> None:
         by_partition = {self._by_id[partition]: records for partition, records in appended.items()}

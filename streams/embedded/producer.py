@@ -32,7 +32,7 @@ class Producer(faust.transport.producer.Producer):  # type: ignore[misc] # Faust
     def _file(self) -> Any:
         return self.app.event_log.file
 
-    async def send(  # noqa: PLR0917 - Faust's signature
+    async def send(
         self,
         topic: str,
         key: bytes | None,

@@ -98,24 +98,31 @@ class Store:
 
     # --- writing --------------------------------------------------------------------------------------------
 
-    def write(self, jobs: Sequence[Sequence[Append]], offsets: Iterable[OffsetCommit], now_ms: int) -> Appended:
-        """One transaction, one fsync: all records of all jobs, in order, and the groups' offsets; or nothing at all."""
+    def write(
+        self, jobs: Sequence[Sequence[Append]], offsets: Iterable[OffsetCommit], now_ms: int
+    ) -> tuple[Appended, list[int]]:
+        """One transaction, one fsync: all records of all jobs, in order, and the groups' offsets; or nothing at all.
+
+        Returns the records as they are now stored, and the last offset of each job (-1: it had no records).
+        """
         appended: Appended = {}
-        ends = self._ends
+        last_offsets = []
         for job in jobs:
+            offset = -1
             for partition, key, value, source, received_ms in job:
                 records = appended.get(partition)
                 if records is None:
                     records = appended[partition] = []
-                offset = ends[partition] + len(records)
+                offset = self._ends[partition] + len(records)
                 records.append(StoredRecord(offset, now_ms, key, value, source, received_ms))
+            last_offsets.append(offset)
         with _Transaction(self.connection):
             for compacted in (False, True):
                 self._insert(appended, compacted=compacted)
             self.connection.executemany("INSERT OR REPLACE INTO committed VALUES (?, ?, ?)", offsets)
         for partition, records in appended.items():
-            ends[partition] += len(records)
-        return appended
+            self._ends[partition] += len(records)
+        return appended, last_offsets
 
     def _insert(self, appended: Appended, *, compacted: bool) -> None:
         parameters: list[object] = []

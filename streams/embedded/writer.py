@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from streams.embedded.commits import Call, CommitThread, Group, Handover, Job
 from streams.embedded.store import Appended, Store
+from streams.embedded.stored import Append, OffsetCommit
 from streams.errors import LogUnavailable, LogUnusable, MillraceError
 from streams.log import APPEND_SECONDS_MAX
 
@@ -41,22 +42,24 @@ class Writer:
         self._commits = CommitThread(store, self._loop, self)
         threading.Thread(target=self._commits.run, name="millrace-log-writer", daemon=True).start()
 
-    def submit(self, job: Job) -> None:
-        """Raises LogUnavailable when too much is waiting already, LogUnusable once the file has failed."""
+    def submit(self, records: Sequence[Append], offsets: Sequence[OffsetCommit] = (), *, patient: bool = False) -> Job:
+        """See LogFile.submit. Raises LogUnavailable when too much waits, LogUnusable once the file has failed."""
         if self._refusal is not None:
             raise self._refusal
         size = 0
-        for record in job.records:
-            size += RECORD_BYTES + len(record.value or b"")
-        if self._queued_bytes + size > QUEUED_BYTES_MAX and self._queued_bytes and not job.patient:
+        for record in records:
+            size += RECORD_BYTES + (len(record.value) if record.value else 0)
+        if self._queued_bytes + size > QUEUED_BYTES_MAX and self._queued_bytes and not patient:
             raise LogUnavailable(
                 f"The log {self._path} cannot keep up: {self._queued_bytes} bytes wait for its disk. Retry later."
             )
+        if not self._turn:
+            self._loop.call_soon(self._hand_over)
+        job = Job(records, self._loop.create_future(), offsets, patient)
+        self._turn.append(job)
         self._queued_bytes += size
         self._turn_bytes += size
-        self._turn.append(job)
-        if len(self._turn) == 1:
-            self._loop.call_soon(self._hand_over)
+        return job
 
     def call(self, function: Callable[[Store], T]) -> asyncio.Future[T]:
         """Runs in the writer thread between two groups: creation of topics, retention."""
@@ -96,14 +99,10 @@ class Writer:
     def written(self, group: Group) -> None:
         self._release(group.handovers)
         self._on_written(group.appended, group.jobs)
-        next_offsets = {partition: records[0].offset for partition, records in group.appended.items()}
-        for job in group.jobs:
-            offset = -1
-            for record in job.records:
-                offset = next_offsets[record.partition]
-                next_offsets[record.partition] = offset + 1
-            if not job.future.done():
-                job.future.set_result(offset)
+        for job, offset in zip(group.jobs, group.last_offsets, strict=True):
+            future = job.future
+            if not future.done():
+                future.set_result(offset)
 
     def failed(self, handovers: Sequence[Handover], jobs: Sequence[Job], error: MillraceError) -> None:
         self._release(handovers)
