@@ -104,6 +104,12 @@ class MillraceApp(faust.App):  # type: ignore[misc] # Faust is untyped
         except Exception as error:  # noqa: BLE001 - a listener's bug, or a table that cannot be read
             await self.crash(error)
 
+    def has_states(self, tp: TP) -> bool:
+        """Whether the recovered table holds anything for this source partition."""
+        return any(
+            engine.has_states(tp.partition) for engine in self.engines.values() if engine.source_name == tp.topic
+        )
+
     async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
         await super()._on_partitions_revoked(revoked)  # stops the flow and clears Faust's queues
         await self.close_lanes()

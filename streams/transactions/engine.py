@@ -131,6 +131,10 @@ class Engine(Generic[S]):
         if self._watch is None and self._lanes:
             self._watch = asyncio.create_task(self._watch_arrivals(), name=f"arrivals of {self.agent.name}")
 
+    def has_states(self, partition: int) -> bool:
+        """Whether the table holds a key of this partition; False before it is recovered."""
+        return partition in self.partitions and any(True for _ in self._store().items([partition])[partition])
+
     async def submit(self, message: Any) -> None:
         """Takes a message of Faust's to its lane; waits while the lane's queue is full. One call at a time."""
         lane = self._lanes.get(message.partition)

@@ -15,7 +15,7 @@ from aiokafka import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from streams.transactions.beyond_end import refuse_beyond_end
+from streams.transactions.offset_guard import refuse_beyond_end, refuse_forgotten
 from streams.transactions.provenance import Mark, Provenance
 
 FETCH_WAIT_MS = 100
@@ -170,6 +170,13 @@ class KafkaConsumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped
 
     async def reseek(self, tp: TP, offset: int) -> None:
         await self._thread.reseek(tp, offset)
+
+    async def seek_to_committed(self) -> Mapping[TP, int | None]:
+        committed = await self._thread.seek_to_committed()
+        for tp, offset in committed.items():
+            if offset is None:
+                refuse_forgotten(tp, offset, has_states=self.app.has_states(tp))
+        return committed
 
     def _to_message(self, tp: TP, record: Any) -> Any:
         if not isinstance(record, Numbered):

@@ -1,18 +1,20 @@
 """A worker whose one agent counts: what it writes, sends and remembers can be compared with its input to the record.
 
-    python counting_worker.py SETTINGS_JSON STEP_SECONDS
-
-Run by test_transactions_*.py as a process of its own. What it tells, it writes to standard output, one JSON line each:
+Run by fleet.py as a process of its own. It takes its orders from standard input, one JSON object: `settings`,
+`step_seconds`, and `die_before_write`: how many batches it commits before it dies between a commit and the write to its
+table. What it tells, it writes to standard output, one JSON line each:
 `opened` with the states of a partition's table when a lane opens, `closed`, and `exit` with the exit code.
 """
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -22,6 +24,7 @@ from streams.kafka.log import KafkaLog
 from streams.settings import Settings
 from streams.topics import CUSTOMERS_TABLE
 from streams.transactions.agent import Agent
+from streams.transactions.table_store import RocksStore
 
 SESSION_SECONDS = 6.0
 """The least that a broker allows by default."""
@@ -86,26 +89,42 @@ def tell(**what: object) -> None:
     print(json.dumps(what), flush=True)  # noqa: T201 - the parent reads it
 
 
-async def main(settings: Settings, step_seconds: float) -> int:
+def die_before_write(batches: int) -> None:
+    """What a power failure does, at the worst moment: the log has the batch, the table does not."""
+    write = RocksStore.write
+
+    def dying(*arguments: Any) -> None:
+        nonlocal batches
+        if batches == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        batches -= 1
+        write(*arguments)
+
+    RocksStore.write = dying
+
+
+async def main(orders: dict[str, Any]) -> int:
+    settings = Settings.model_validate(orders["settings"])
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     log = KafkaLog(settings)
     await log.start()
     try:
         app = create_app(settings, log, session_seconds=SESSION_SECONDS)
-        engine = add_agent(app, counting_agent(step_seconds), Telling())
+        engine = add_agent(app, counting_agent(orders["step_seconds"]), Telling())
         code = await run_until_stopped(app, stop)
-        counts = engine.counts
-        tell(event="exit", code=code, counts={name: getattr(counts, name) for name in counts.__slots__})
+        tell(event="exit", code=code, counts={name: getattr(engine.counts, name) for name in engine.counts.__slots__})
     finally:
         await log.stop()
     return code
 
 
 if __name__ == "__main__":
-    import logging
-
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    code = asyncio.run(main(Settings.model_validate_json(sys.argv[1]), float(sys.argv[2])))
-    sys.stdout.flush()
-    os._exit(code)
+    line = sys.stdin.readline()
+    if not line:
+        sys.exit("no orders")
+    orders = json.loads(line)
+    if "die_before_write" in orders:
+        die_before_write(orders["die_before_write"])
+    sys.exit(asyncio.run(main(orders)))

@@ -75,7 +75,7 @@ class Worker:
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait()
+        self.process.wait(10)
 
     async def ended(self, seconds: float = 20) -> int:
         await until(lambda: self.process.poll() is not None, "the worker ends", seconds)
@@ -97,31 +97,40 @@ class Fleet:
     step_seconds: float = STEP_SECONDS
     workers: list[Worker] = field(default_factory=list)
     fed: int = 0
+    _spare: Worker | None = None
+    _spawned: int = 0
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
 
-    def start(self, data: str | None = None) -> Worker:
-        """`data` names the directory of its state store; by default each has a new one."""
-        name = f"worker-{len(self.workers)}"
-        settings = self.settings.model_copy(update={"data_dir": self.scratch / (data or name)})
-        output, errors = self.scratch / f"{name}.out", self.scratch / f"{name}.err"
+    def start(self, data: str | None = None, **orders: object) -> Worker:
+        """`data` names the directory of its state store (by default each has a new one); the rest: counting_worker.py.
+
+        The process is there already, with its imports done, so that a start costs no time.
+        """
+        worker = self._spare or self._spawn()
+        self._spare = None
+        settings = self.settings.model_copy(update={"data_dir": self.scratch / (data or worker.output.stem)})
+        orders = {"settings": settings.model_dump(mode="json"), "step_seconds": self.step_seconds, **orders}
+        worker.process.stdin.write(json.dumps(orders).encode() + b"\n")
+        worker.process.stdin.close()
+        self.workers.append(worker)
+        self._spare = self._spawn()
+        return worker
+
+    def _spawn(self) -> Worker:
+        self._spawned += 1
+        output, errors = (self.scratch / f"worker-{self._spawned}.{ending}" for ending in ("out", "err"))
         with output.open("wb") as stdout, errors.open("wb") as stderr:
             process = subprocess.Popen(
-                [
-                    sys.executable,
-                    str(Path(__file__).with_name("counting_worker.py")),
-                    settings.model_dump_json(),
-                    str(self.step_seconds),
-                ],
+                [sys.executable, str(Path(__file__).with_name("counting_worker.py"))],
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
                 cwd=self.scratch,
+                stdin=subprocess.PIPE,
                 stdout=stdout,
                 stderr=stderr,
             )
-        worker = Worker(process, output, errors)
-        self.workers.append(worker)
-        return worker
+        return Worker(process, output, errors)
 
     async def settled(self, *workers: Worker) -> None:
         """All partitions are held by these workers, each by one, and each holds some."""
@@ -210,9 +219,10 @@ class Fleet:
         assert await fresh.terminated() == 0
 
     def close(self) -> None:
-        for worker in self.workers:
+        for worker in [*self.workers, *filter(None, [self._spare])]:
             if worker.process.poll() is None:
                 worker.kill()
+            worker.process.stdin.close()
 
 
 @contextlib.asynccontextmanager

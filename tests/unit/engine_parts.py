@@ -215,7 +215,6 @@ class Bench:
 
     async def settled(self, next_offset: int, partition: int = 0) -> None:
         """Returns when everything below this offset is committed and told."""
-
         await until(lambda: any(entry[0] == "committed" for entry in self.after(("commit", partition, next_offset))))
 
     def after(self, entry: Any) -> list[Any]:
