@@ -71,6 +71,45 @@ def test_twin_events_of_one_invoice_are_one_sale():
     assert list(story.customer().facts.subscriptions["sub_1"].invoices) == ["in_1"]
 
 
+BY_LINK = CATALOGUE.replace('products = ["prod_Pro"]', 'payment_links = ["plink_Pro"]\nmetadata = { tier = "pro" }')
+
+
+def test_a_subscription_sold_by_a_payment_link_is_known_by_it_once_the_session_arrives():
+    story = Story(BY_LINK).hear(stripe.customer_created(), stripe.subscription_created(), stripe.invoice_paid())
+    assert story.tags() == {"customer"}
+    story.hear(stripe.subscription_session_completed(payment_link="plink_Pro"))
+    assert story.tags() == PRO
+    assert story.sequences == ["Welcome to Pro"]
+
+
+def test_a_subscription_is_known_by_metadata_that_it_is_given_later():
+    story = Story(BY_LINK).hear(stripe.customer_created(), stripe.subscription_created(), stripe.invoice_paid())
+    story.hear(stripe.subscription_updated(at=T0 + 9, previous={"metadata": {"tier": None}}, metadata={"tier": "pro"}))
+    assert story.tags() == PRO
+    assert story.sequences == ["Welcome to Pro"]
+
+
+def test_a_sale_that_turns_out_to_be_of_another_offer_is_no_second_sale():
+    either = BY_LINK.replace("prod_Starter", "prod_Pro")
+    story = Story(either).hear(stripe.customer_created(), stripe.subscription_created(), stripe.invoice_paid())
+    assert story.sequences == ["Welcome to Starter"]
+    story.hear(stripe.subscription_session_completed(payment_link="plink_Pro"))
+    assert "pro-member" in story.tags()
+    assert story.sequences == ["Welcome to Starter"]
+
+
+def test_a_moment_that_facts_take_back_and_bring_again_is_not_repeated():
+    story = Story().hear(
+        stripe.customer_created(), stripe.subscription_created(), stripe.invoice_paid(amount_paid=0, unit_amount=4900)
+    )
+    items = {"metadata": {}}
+    story.hear(
+        stripe.subscription_updated(at=T0 + DAY, previous={"trial_end": None}, trial_end=T0 + 9 * DAY),
+        stripe.subscription_updated(at=T0 + 2 * DAY, previous=items | {"trial_end": T0 + 9 * DAY}),
+    )
+    assert story.sequences == ["Welcome to Pro"]
+
+
 def test_a_renewal_moves_the_date_and_is_no_purchase():
     story = (
         Story()
@@ -352,6 +391,15 @@ def test_a_changed_email_takes_all_back_from_the_old_subscriber_and_gives_it_to_
     assert empty.message.version == full.message.version == len(story.records) - 1
 
 
+def test_a_creation_that_arrives_late_does_not_bring_the_old_email_back():
+    story = Story().hear(
+        stripe.customer_updated(email="new@example.com", previous={"email": EMAIL}, created=T0),
+        stripe.customer_created(email="older@example.com", created=T0 + 2),
+        stripe.subscription_created(),
+    )
+    assert set(story.held()) == {"new@example.com"}
+
+
 def test_an_email_in_other_letters_is_the_same_subscriber():
     story = Story().hear(*bought_by_checkout())
     sent = len(story.aligns)
@@ -401,6 +449,13 @@ def test_before_any_catalogue_facts_are_kept_and_nothing_is_decided():
     assert story.dispositions == ["processed"] * 6
     assert [output.topic for output in story.outputs] == [Topic.CUSTOMER_CHANGES] * 6
     story.apply(CATALOGUE).reconsider(CATALOGUE)
+    assert story.tags() == {"customer", "pro-member"}
+    assert story.sequences == []
+
+
+def test_a_sale_from_before_any_catalogue_is_no_moment_of_a_later_record():
+    story = Story(catalogue=None).hear(stripe.subscription_created(), stripe.invoice_paid()).apply(CATALOGUE)
+    story.hear(stripe.subscription_session_completed())
     assert story.tags() == {"customer", "pro-member"}
     assert story.sequences == []
 

@@ -1,13 +1,14 @@
 """Packed sets of ids: what is added is found, what is not is not, whatever bytes lie side by side."""
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors import id_set
 from processors.id_set import DAY_MS, DAYS_REMEMBERED, RecentIds
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=20)), st.text(max_size=20))
 def test_a_set_holds_what_was_added_and_nothing_else(members: list[str], other: str) -> None:
     packed = b""
