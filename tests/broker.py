@@ -9,19 +9,21 @@ that an error. tests/conftest.py hands these fixtures to every test:
 - `log_url`, `topic_prefix`: a fresh log, once embedded and once on Kafka; `log_settings` has both for `Settings`.
 """
 
+import contextlib
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import pytest
 
 from tests.kafka_jars import Distribution, NoKafka, distribution
-from tests.kafka_process import JarBroker
+from tests.kafka_process import DidNotStart, JarBroker
 from tests.parts import skip_without
 
 REMEDY = "start Docker, or install Java and Maven, or set MILLRACE_TEST_KAFKA_BOOTSTRAP"
+START_TRIES = 3
 
 
 class Broker(Protocol):
@@ -86,22 +88,21 @@ def log_settings(log_url: str, topic_prefix: str, tmp_path: Path) -> dict[str, A
 
 def without_kafka(reasons: list[str]) -> NoReturn:
     """Skips the test that asked, or fails it where Kafka is required."""
-    found = "; ".join(reasons)
+    found = ", ".join(reasons)
     if os.environ.get("MILLRACE_TEST_KAFKA") == "required":
         pytest.fail(f"MILLRACE_TEST_KAFKA=required, but there is no Kafka for tests: {found}. {REMEDY}.", pytrace=False)
-    skip_without("Kafka", REMEDY)
+    skip_without("Kafka", f"{REMEDY} ({found})")
 
 
 def _started_broker() -> Broker:
     from tests.kafka_docker import DockerBroker  # noqa: PLC0415 - Docker's client takes half a second to import
 
-    ways: list[Callable[[], Broker]] = [DockerBroker, lambda: JarBroker(distribution())]
-    reasons: list[str] = []
     if _failed_before:
         without_kafka(_failed_before)
-    for way in ways:
+    reasons: list[str] = []
+    for way in (lambda: _started(DockerBroker()), lambda: started_jar_broker(distribution())):
         try:
-            return _started(way())
+            return way()
         except NoKafka as error:
             reasons.append(str(error))
     _failed_before.extend(reasons)
@@ -112,7 +113,20 @@ _failed_before: list[str] = []
 """Why no broker could be had: found out once in a run, not by every test that asks."""
 
 
-def _started(broker: Broker) -> Broker:
+def started_jar_broker(kafka: Distribution, **arguments: Any) -> JarBroker:
+    """A broker on other ports where the first ones were taken in between. Raises DidNotStart: no part is missing then,
+    so that is an error and no reason to skip.
+    """
+    for _ in range(START_TRIES - 1):
+        with contextlib.suppress(DidNotStart):
+            return _started(JarBroker(kafka, **arguments))
+    return _started(JarBroker(kafka, **arguments))
+
+
+B = TypeVar("B", bound=Broker)
+
+
+def _started(broker: B) -> B:
     try:
         broker.start()
     except BaseException:

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.guard import ENDED
-from tests.kafka_jars import KAFKA_VERSION, Distribution, NoKafka
+from tests.kafka_jars import KAFKA_VERSION, Distribution
 
 START_SECONDS_MAX = 60
 """4 s on an idle machine."""
@@ -44,6 +44,10 @@ QUIET = (
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info",  # says STARTED
 )
+
+
+class DidNotStart(Exception):  # noqa: N818 - says what is wrong, as the project's own errors do
+    """Everything needed is here, and yet no broker came up; the message has the end of its log."""
 
 
 class JarBroker:
@@ -75,7 +79,7 @@ class JarBroker:
         return f"127.0.0.1:{self.ports['PLAINTEXT']}"
 
     def start(self) -> None:
-        """Returns when the broker is up. Raises NoKafka with the end of its log."""
+        """Returns when the broker is up. Raises DidNotStart."""
         if self._guard is None:
             self._format()
             self._guard = self._start_guard()
@@ -83,7 +87,7 @@ class JarBroker:
         self._tell("start")
         if not self._wait_for_log(STARTED, read_from, START_SECONDS_MAX):
             log = self._log.read_text(encoding="utf-8", errors="replace")[-4000:]
-            raise NoKafka(f"Kafka {KAFKA_VERSION} did not start:\n{log}")
+            raise DidNotStart(f"Kafka {KAFKA_VERSION} did not start:\n{log}")
 
     def stop(self) -> None:
         """Returns when the broker is down; ports and data stay."""
@@ -108,7 +112,7 @@ class JarBroker:
         tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(configuration), *self._format_arguments]
         done = subprocess.run(self._java(*tool), capture_output=True, text=True, check=False, timeout=START_SECONDS_MAX)
         if done.returncode:
-            raise NoKafka(f"formatting Kafka's storage failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+            raise DidNotStart(f"formatting Kafka's storage failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
 
     def _configuration(self) -> dict[str, str]:
         listeners = ",".join(f"{name}://127.0.0.1:{self.ports[name]}" for name in self._listeners)

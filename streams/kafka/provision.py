@@ -4,10 +4,11 @@ Called by `KafkaLog.start`, at once by several processes if need be.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import InvalidReplicationFactorError, NoError, TopicAlreadyExistsError, for_code
 
 from streams.errors import LogUnusable, Unreachable, WrongSettings
@@ -23,10 +24,13 @@ RECORD_EXTRA_BYTES = 65_536
 READY_SECONDS_MAX = 15.0
 """New partitions have a leader within a second on a healthy cluster."""
 READY_POLL_SECONDS = 0.05
+KEPT_BY = ("cleanup.policy", "retention.ms", "retention.bytes")
 
 
 async def ensure_topics(admin: AIOKafkaAdminClient, settings: Settings) -> None:
-    """Raises WrongSettings (partitions, replication), LogUnusable (not allowed to), Unreachable (no leader)."""
+    """Raises WrongSettings (partitions, replication), LogUnusable (not allowed to, an existing topic that would lose
+    records), Unreachable (no leader).
+    """
     wanted = all_topics(settings)
     existing = {topic["topic"]: len(topic["partitions"]) for topic in await _describe(admin)}
     for spec in wanted:
@@ -36,6 +40,7 @@ async def ensure_topics(admin: AIOKafkaAdminClient, settings: Settings) -> None:
     if missing:
         await _create(admin, settings, missing)
         await _wait_until_ready(admin, settings, missing)
+    await _check_kept(admin, wanted)
 
 
 def topic_configuration(settings: Settings, spec: TopicSpec) -> dict[str, str]:
@@ -108,6 +113,33 @@ def _check_partitions(settings: Settings, spec: TopicSpec, found: int) -> None:
         f"the topic {spec.name!r} has {found} partitions, but it must have {spec.partitions}: a topic's partitions are"
         f" fixed once it is created. Set {remedy}."
     )
+
+
+async def _check_kept(admin: AIOKafkaAdminClient, wanted: Sequence[TopicSpec]) -> None:
+    """A topic that someone else created, with a broker's defaults, would lose the truth after seven days. Where we
+    may not look, the topic is taken as it is.
+    """
+    specs = {spec.name: spec for spec in wanted}
+    keys = dict.fromkeys(KEPT_BY)
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name, configs=keys) for name in specs]
+    for response in await admin.describe_configs(resources):
+        for code, _, _, name, entries in response.resources:
+            if for_code(code) is NoError:
+                _check_retention(specs[name], {entry[0]: entry[1] for entry in entries})
+
+
+def _check_retention(spec: TopicSpec, found: Mapping[str, str]) -> None:
+    wanted = {"cleanup.policy": "compact"} if spec.compacted else {"cleanup.policy": "delete"}
+    if not spec.compacted and spec.retention_ms is None:
+        wanted |= {"retention.ms": "-1", "retention.bytes": "-1"}
+    wrong = [
+        f"{name}={found.get(name)} instead of {value}" for name, value in wanted.items() if found.get(name) != value
+    ]
+    if wrong:
+        raise LogUnusable(
+            f"the topic {spec.name!r} would lose records ({', '.join(wrong)}): change its configuration on the broker"
+            " (kafka-configs --alter), then start again."
+        )
 
 
 async def _describe(admin: AIOKafkaAdminClient) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.structs import OffsetAndMetadata
 
 from processors.record import Record, Source, Topic
@@ -306,6 +307,23 @@ async def test_another_partition_count_is_refused_with_both_numbers(log: KafkaLo
 async def test_more_copies_than_brokers_are_refused(settings: Settings) -> None:
     with pytest.raises(WrongSettings, match="MILLRACE_REPLICATION is 3"):
         await KafkaLog(settings.model_copy(update={"replication": 3})).start()
+
+
+async def test_an_existing_topic_that_would_lose_records_is_refused(settings: Settings) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.broker.removeprefix("kafka://"))
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(topics.topic_name(settings, Topic.CUSTOMER_EVENTS), 2, 1)])
+    finally:
+        await admin.close()
+    with pytest.raises(LogUnusable, match=r"would lose records \(retention\.ms=604800000 instead of -1\)"):
+        await KafkaLog(settings).start()
+
+
+async def test_topics_that_were_created_here_are_taken_again(log: KafkaLog, settings: Settings) -> None:
+    async with started(settings) as again:
+        await again.append(event(b"a"))
+    assert await values(log) == [b"a"]
 
 
 async def test_processes_that_start_at_once_share_the_topics(settings: Settings) -> None:

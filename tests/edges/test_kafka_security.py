@@ -13,8 +13,8 @@ from streams.errors import Unreachable
 from streams.kafka.log import KafkaLog
 from streams.log import NewRecord
 from streams.settings import Settings
+from tests.broker import started_jar_broker
 from tests.kafka_jars import Distribution
-from tests.kafka_process import JarBroker
 from tests.parts import skip_without
 
 pytestmark = pytest.mark.kafka
@@ -48,17 +48,14 @@ def secured(kafka_jars: Distribution, tmp_path_factory: pytest.TempPathFactory) 
             f"listener.name.{listener}.plain.sasl.jaas.config": PLAIN,
         }
     users = [f"{mechanism}=[name=app,password=s3cret]" for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512")]
-    broker = JarBroker(
+    broker = started_jar_broker(
         kafka_jars,
         listeners={"SASL": "SASL_PLAINTEXT", "TLS": "SSL", "SASL_TLS": "SASL_SSL"},
         properties=properties,
         format_arguments=[part for user in users for part in ("--add-scram", user)],
     )
-    try:
-        broker.start()
-        yield SecuredBroker(broker.ports, authority, directory / "other.pem")
-    finally:
-        broker.close()
+    yield SecuredBroker(broker.ports, authority, directory / "other.pem")
+    broker.close()
 
 
 def _certificates(directory: Path) -> Path:
