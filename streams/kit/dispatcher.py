@@ -14,18 +14,18 @@ from dataclasses import dataclass
 import structlog
 
 from processors.ids import IntentId
-from processors.messages import Ambiguous, BudgetSpent, Intent, Outcome
+from processors.messages import Ambiguous, Intent, Outcome
 from processors.record import Topic
 from processors.subscriber import Subscriber, pending, priority
-from streams.errors import KitRefused, KitUnavailable, Unreachable
+from streams.errors import KitRefused, KitUnavailable
 from streams.kit.appending import Appender
-from streams.kit.budget import Reservation, RollingBudget, share_of
+from streams.kit.budget import Reservation, RollingBudget
 from streams.kit.calls import KitCalls
 from streams.kit.directory import Directory
-from streams.kit.line import Line, Refusal, backoff_seconds
+from streams.kit.line import Line, Refusal
 from streams.kit.performing import INTENT_SECONDS_MAX, Counters, Performer
 from streams.kit.serving import Service, Turn
-from streams.kit.spending import spent_lately
+from streams.kit.share import Share
 from streams.kit.waiting import Waiting
 from streams.log import Log
 from streams.settings import Settings
@@ -74,27 +74,29 @@ class Dispatcher:
         on_crash: Callable[[BaseException], object],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._log = log
-        self._partitions = partitions_of(settings, Topic.SUBSCRIBER_EVENTS)
         self._budget = budget
         self._lookup = lookup
         self._on_crash = on_crash
         self._clock = clock
-        self._appender = Appender(log, clock)
+        self._lanes: dict[int, str] = {}
         self._line = Line(clock)
         self._counters = Counters()
+        self._appender = Appender(log, clock)
         directory = Directory(client, self._pay_unasked, clock)
         performer = Performer(client, self._line, directory, self._counters, clock)
         self._service = Service(lookup, self._look_again, directory, performer, self._appender, clock)
-        self._lanes: dict[int, str] = {}
+        partitions = partitions_of(settings, Topic.SUBSCRIBER_EVENTS)
+        self._share = Share(
+            log, self._appender, budget, self._lanes, partitions=partitions, me=self._service.me, clock=clock
+        )
         self._waiting = Waiting()
+        self._served: set[str] = set()
         self._takeovers: dict[str, Takeover] = {}
         self._slots = asyncio.Semaphore(CONCURRENCY_MAX)
         self._tasks: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
         self._seeding: asyncio.Task[None] | None = None
         self._stopped = False
-        budget.hold(0)
 
     async def start(self) -> None:
         self._spawn(self._run())
@@ -117,7 +119,7 @@ class Dispatcher:
     def status(self) -> KitStatus:
         since = self._waiting.longest_since()
         return KitStatus(
-            waiting=len(self._waiting) + len(self._service.flights) + len(self._takeovers),
+            waiting=len(self._waiting) + len(self._served | self._service.flights.keys()) + len(self._takeovers),
             requests=self._counters.requests,
             refused_429=self._counters.refused_429,
             stopped=self._line.stopped,
@@ -135,7 +137,7 @@ class Dispatcher:
         for key, state in states:
             self._look(key, partition, state)
         if self._seeding is None or self._seeding.done():
-            self._seeding = self._spawn(self._seed())
+            self._seeding = self._spawn(self._share.grow())
 
     def committed(self, partition: int, states: Sequence[tuple[str, Subscriber]]) -> None:
         """The states that a transaction wrote, now visible to all."""
@@ -152,12 +154,10 @@ class Dispatcher:
                 takeover.task.cancel()
                 del self._takeovers[key]
         for key, flight in list(self._service.flights.items()):
-            if flight.partition == partition and not flight.performing:
+            if flight.partition == partition and (flight.over or not flight.performing):
                 flight.task.cancel()
                 del self._service.flights[key]
-            elif flight.partition == partition and flight.over:
-                del self._service.flights[key]
-        self._budget.hold(min(self._budget.share, self._share()))
+        self._share.shrink()
 
     # --- what a state asks for --------------------------------------------------------------------------------
 
@@ -241,12 +241,15 @@ class Dispatcher:
         return 1 if chosen is None else self._service.requests_of(chosen[0])
 
     async def _serve(self, turn: Turn, paid: Reservation, *, probe: bool) -> None:
+        self._served.add(turn.key)
         try:
-            await self._service.serve(turn, paid)
+            if self._lanes.get(turn.partition) == turn.lane:
+                await self._service.serve(turn, paid)
         except (KitRefused, KitUnavailable) as error:
             self._line.refused(self._why(error))
             self._look_again(turn)
         finally:
+            self._served.discard(turn.key)
             self._turn_over(paid, probe=probe)
 
     def _turn_over(self, paid: Reservation, *, probe: bool) -> None:
@@ -262,45 +265,10 @@ class Dispatcher:
             return "rate_limited"
         return "unauthorised" if status == 401 else "unavailable"
 
-    # --- budget -----------------------------------------------------------------------------------------------
-
     async def _pay_unasked(self) -> Reservation:
-        """For a request that no subscriber caused, written down before it is made."""
-        paid = await self._budget.take(1)
-        partition = min(self._lanes, default=0)  # any will do: a budget is seeded from all of them
-        try:
-            spent = BudgetSpent(requests=1, planned_ms=int(self._clock() * 1000))
-            await self._appender.append(f"budget:{partition}", spent, partition)
-        except BaseException:
-            paid.release()
-            raise
+        paid = await self._share.pay_unasked()
         self._counters.requests += 1
         return paid
-
-    async def _seed(self) -> None:
-        """Until it is done, this worker spends no more than the share it had before."""
-        attempts = 0
-        while True:
-            held = frozenset(self._lanes)
-            try:
-                spent = await spent_lately(self._log, held, self._clock(), self._service.me)
-            except Unreachable:
-                await asyncio.sleep(backoff_seconds(attempts))
-                attempts += 1
-                continue
-            if held == frozenset(self._lanes):
-                break
-        self._budget.seed(spent.inherited, spent.others)
-        self._budget.hold(self._share())
-        if held and not self._share():
-            log.error(
-                "this worker's share of Kit's budget is nothing: raise MILLRACE_KIT_REQUESTS_PER_MINUTE to at least "
-                "MILLRACE_PARTITIONS, or run fewer workers",
-                action="kit_no_share",
-            )
-
-    def _share(self) -> int:
-        return share_of(self._budget.requests_per_minute, self._lanes, self._partitions)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
