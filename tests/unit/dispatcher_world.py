@@ -6,13 +6,17 @@ race between an append and its commit has its place.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Self, TypeVar
 
+from msgspec.structs import replace
+
 from processors.messages import (
+    Align,
     Ambiguous,
+    Enrol,
     NotMade,
     Rejected,
     Request,
@@ -31,7 +35,7 @@ from streams.log import NewRecord, Position, Reached
 from streams.settings import Settings
 from streams.topics import partition_of
 from tests.unit.memory_kit import MemoryKit
-from tests.unit.virtual_time import until, wall_clock
+from tests.unit.virtual_time import run_virtual, until, wall_clock
 
 V = TypeVar("V")
 M = TypeVar("M")
@@ -77,20 +81,20 @@ class MemoryLog:
             await self.append(record)
 
     async def ends(self, topic: Topic | str) -> Mapping[int, int]:
-        raise NotImplementedError(topic)
+        raise AssertionError("the dispatcher has no business here", topic)
 
     async def lag(self, topic: Topic) -> Mapping[int, int]:
-        raise NotImplementedError(topic)
+        raise AssertionError("the dispatcher has no business here", topic)
 
     async def since(self, topic: Topic, since_ms: int) -> list[Record]:
         """Every record of it is the dispatcher's own, whose `received_ms` is when it was appended, or another's."""
         return [record for records in self.records for record in records if record.received_ms >= since_ms]
 
     def read(self, topic: Topic, partition: int, start: int = 0) -> AsyncIterator[Record]:
-        raise NotImplementedError(topic, partition, start)
+        raise AssertionError("the dispatcher has no business here", topic, partition, start)
 
     def tail(self, topic: Topic | str, start: Mapping[int, int] | None = None) -> AsyncIterator[Record | Reached]:
-        raise NotImplementedError(topic, start)
+        raise AssertionError("the dispatcher has no business here", topic, start)
 
     def messages(self, of: type[M]) -> list[M]:
         every = [decode_subscriber_message(record.value) for records in self.records for record in records]
@@ -282,3 +286,23 @@ class World:
         self.workers.append(worker)
         await worker.open(*partitions)
         return worker
+
+
+def virtual(scenario: Callable[[World], Awaitable[None]]) -> Callable[[], None]:
+    """Runs the test in virtual time, with a world that is taken down after it."""
+
+    async def lived() -> None:
+        async with World() as world:
+            await scenario(world)
+
+    def test() -> None:
+        run_virtual(lived())
+
+    test.__name__ = scenario.__name__
+    test.__doc__ = scenario.__doc__
+    return test
+
+
+def of(number: int, message: Align | Enrol) -> tuple[str, Align | Enrol]:
+    """The same wish of another subscriber."""
+    return f"key{number}", replace(message, email=f"s{number}@example.com")

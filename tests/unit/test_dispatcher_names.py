@@ -1,0 +1,77 @@
+"""Names of tags, fields and sequences on the way to Kit: loaded once, created where allowed, forgotten when stale."""
+
+import asyncio
+
+from processors.messages import (
+    AddTag,
+    BudgetSpent,
+)
+from tests.unit.dispatcher_world import World, of, virtual
+from tests.unit.subscriber_table import EMAIL, KEY, align, enrol
+
+
+@virtual
+async def test_names_are_loaded_once_page_by_page_and_each_page_is_written_down_first(world: World) -> None:
+    worker = await world.worker()
+    for number in range(5):
+        await world.log.say(*of(number, align("customer", fields={"field 24": "x"})))
+    await worker.idle()
+    assert sorted(world.kit.name_calls) == ["fields", "fields", "tags"]
+    assert sum(spent.requests for spent in world.log.messages(BudgetSpent)) == 3
+    assert worker.dispatcher.status().requests == len(world.kit.times)
+
+
+@virtual
+async def test_missing_tags_and_fields_are_created_once(world: World) -> None:
+    worker = await world.worker()
+    for number in range(5):
+        await world.log.say(*of(number, align("Brand New", fields={"new field": "x"})))
+    await worker.idle()
+    assert sorted(world.kit.name_calls)[:2] == ["create field new field", "create tag Brand New"]
+    assert len(world.kit.name_calls) == 5
+    assert all(person.tags == {"brand new"} for person in world.kit.account.people.values())
+
+
+@virtual
+async def test_what_may_not_be_created_is_parked_and_the_rest_goes_on(world: World) -> None:
+    worker = await world.worker()
+    await world.log.say(KEY, align("customer", "Brand New", create_missing=False))
+    await world.log.say(KEY, enrol(sequence="Unheard of"))
+    await worker.idle()
+    assert world.kit.account.people[EMAIL].tags == {"customer"}
+    parked = worker.table[KEY].parked
+    assert set(parked) == {"tag:brand new", "sequence:unheard of"}
+    assert "create_missing = true" in parked["tag:brand new"]
+
+
+@virtual
+async def test_a_sequence_made_in_kit_meanwhile_is_found_with_the_next_wish(world: World) -> None:
+    worker = await world.worker()
+    await world.log.say(KEY, enrol(sequence="Later"))
+    await worker.idle()
+    world.kit.account.sequences["later"] = 33
+    await asyncio.sleep(120)
+    await world.log.say(KEY, align("customer"))
+    await worker.idle()
+    assert world.kit.account.people[EMAIL].sequences == [33]
+
+
+@virtual
+async def test_the_id_of_a_tag_that_was_made_anew_is_resolved_again_once(world: World) -> None:
+    worker = await world.worker()
+    await world.log.say(*of(1, align("customer")))
+    await worker.idle()
+    world.kit.account.tags["customer"] = 77
+    world.kit.faults.extend(["ok", "404"])
+    await world.log.say(KEY, align("customer"))
+    await worker.idle()
+    assert [request.tag_id for request in world.kit.account.requests if isinstance(request, AddTag)] == [1, 77]
+
+
+@virtual
+async def test_a_404_for_a_fresh_id_is_parked_after_the_subscriber_was_made_anew(world: World) -> None:
+    worker = await world.worker()
+    world.kit.faults.extend(["ok", "404", "404", "ok", "404"])
+    await world.log.say(KEY, align("customer"))
+    await worker.idle()
+    assert worker.table[KEY].parked == {"tag:customer": "Kit answered 404: no"}
