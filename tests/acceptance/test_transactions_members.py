@@ -11,7 +11,7 @@ from tests.acceptance.fleet import Fleet, Worker, fleet
 
 pytestmark = [pytest.mark.kafka, pytest.mark.acceptance, pytest.mark.timeout(300)]
 
-CHAOS_SECONDS = 15.0
+CHAOS_SECONDS = 12.0
 
 
 async def test_workers_that_join_and_leave_share_the_partitions_exactly(kafka_bootstrap: str, tmp_path: Path):
