@@ -6,7 +6,6 @@ The log: 64 appends of 3 kB in flight, each waiting for its own fsynced acknowle
 """
 
 import asyncio
-import json
 import os
 import sqlite3
 import statistics
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import uvloop
 
+from bench.figures import report, spread
 from processors.record import Source, Topic
 from streams.embedded.database import tune
 from streams.embedded.log import EmbeddedLog
@@ -45,21 +45,16 @@ async def main() -> None:
             await log.stop()
             rival.close()
     ours, bare = zip(*pairs, strict=True)
-    ratios = [one / other for one, other in pairs]
-    print(
-        json.dumps(
-            {
-                "bench": "embedded_log",
-                "what": f"records/s, {IN_FLIGHT} in flight, {RECORD_BYTES} bytes, fsynced; bare: batches of {IN_FLIGHT}",
-                "rounds": ROUNDS,
-                "records_per_second": _summary(ours),
-                "bare_sqlite_records_per_second": _summary(bare),
-                "ratio": {"median": round(statistics.median(ratios), 2), "min": round(min(ratios), 2)},
-                "ratio_of_medians": round(statistics.median(ours) / statistics.median(bare), 2),
-                "goal_ratio": 0.7,
-            }
-        ),
-        flush=True,
+    report(
+        "embedded_log_records_per_second",
+        in_flight=IN_FLIGHT,
+        record_bytes=RECORD_BYTES,
+        rounds=ROUNDS,
+        log=spread(ours, 0),
+        bare_sqlite=spread(bare, 0),
+        ratio=spread([one / other for one, other in pairs]),
+        ratio_of_medians=round(statistics.median(ours) / statistics.median(bare), 2),
+        goal_ratio=0.7,
     )
 
 
@@ -86,10 +81,6 @@ def _bare_round(rival: sqlite3.Connection, value: bytes) -> float:
         rival.executemany("INSERT INTO records (key, value) VALUES (?, ?)", rows)
         rival.execute("COMMIT")
     return ROUND_RECORDS / (time.perf_counter() - began)
-
-
-def _summary(rates: tuple[float, ...]) -> dict[str, int]:
-    return {"median": round(statistics.median(rates)), "min": round(min(rates)), "max": round(max(rates))}
 
 
 if __name__ == "__main__":

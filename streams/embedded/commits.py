@@ -71,6 +71,9 @@ class Reports(Protocol):
 
     def failed(self, handovers: Sequence[Handover], jobs: Sequence[Job], error: MillraceError) -> None: ...
 
+    def stuck(self, reason: str) -> None:
+        """The disk is full, or the file locked: patient jobs wait. It is over when something is written again."""
+
     def closed(self) -> None: ...
 
 
@@ -144,16 +147,11 @@ class CommitThread:
             self._post(self._reports.written, group)
 
     def _wait_for_room(self, group: Group, error: sqlite3.Error) -> None:
+        reason = f"The log {self._store.path} is stuck: {error}. Make room on its disk, then retry."
         self._waiting = [job for job in group.jobs if job.patient]
         refused = [job for job in group.jobs if not job.patient]
-        self._post(
-            self._reports.failed,
-            group.handovers,
-            refused,
-            LogUnavailable(
-                f"The log {self._store.path} takes nothing now: {error}. Make room on its disk; then retry."
-            ),
-        )
+        self._post(self._reports.stuck, reason)
+        self._post(self._reports.failed, group.handovers, refused, LogUnavailable(reason))
 
     def _broken(self, error: sqlite3.Error) -> LogUnusable:
         return database.unusable(self._store.path, error)

@@ -71,7 +71,7 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     if read_only and not path.exists():
         raise LogUnusable(f"There is no log at {path}. Start `millrace up` once, or correct MILLRACE_BROKER.")
     if not read_only:
-        _create_file(path)
+        create_file(path)
     mode = "ro" if read_only else "rw"
     try:
         connection = sqlite3.connect(
@@ -93,6 +93,29 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def create_file(path: Path) -> None:
+    """Creates what is missing, for the owner's eyes only (it holds people's data), and makes the names durable.
+
+    Raises LogUnusable.
+    """
+    if path.exists():
+        return
+    missing = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        for folder in {path.parent, *(each.parent for each in missing)}:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+    except OSError as error:
+        raise LogUnusable(
+            f"The log {path} cannot be created: {error.strerror}. Make the folder writable or set MILLRACE_BROKER."
+        ) from error
 
 
 def unusable(path: Path, error: sqlite3.Error) -> LogUnusable:
@@ -126,26 +149,6 @@ def _primary_code(error: sqlite3.Error) -> int:
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
-def _create_file(path: Path) -> None:
-    """Creates what is missing, for the owner's eyes only (it holds people's data), and makes the names durable."""
-    if path.exists():
-        return
-    missing = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        for folder in {path.parent, *(each.parent for each in missing)}:
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-    except OSError as error:
-        raise LogUnusable(
-            f"The log {path} cannot be created: {error.strerror}. Make the folder writable or set MILLRACE_BROKER."
-        ) from error
-
-
 def _prepare(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if tables:
@@ -161,7 +164,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> 
     elif path.stat().st_size <= CHECKED_BYTES_MAX:
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
-            raise _damaged(path, verdict)
+            raise _damaged(path, verdict.splitlines()[-1])
 
 
 def tune(connection: sqlite3.Connection) -> None:

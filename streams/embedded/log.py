@@ -34,6 +34,11 @@ class EmbeddedLog:
         """Random, given when the file was created: tells a log that was replaced from the one it replaced."""
         return self.file.log_id
 
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be appended now (a full disk, a broken file), with the remedy; None when all is well."""
+        return self.file.trouble
+
     async def start(self) -> None:
         """Raises LogUnusable (owned by another process, damaged, newer schema), WrongSettings (partitions differ)."""
         await self.file.start()

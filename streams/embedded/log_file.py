@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from streams.embedded import database
 from streams.embedded.commits import Job
 from streams.embedded.ownership import Ownership
 from streams.embedded.partition import Cache, Partition
@@ -43,6 +44,11 @@ class LogFile:
         self._ownership: Ownership | None = None
         self._writer: Writer | None = None
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be appended now, with the remedy; None when all is well."""
+        return None if self._writer is None else self._writer.trouble
 
     async def start(self) -> None:
         """Raises LogUnusable: owned by another process, damaged, of a newer schema, not there (read-only)."""
@@ -132,7 +138,7 @@ class LogFile:
     # --- inside -----------------------------------------------------------------------------------------------
 
     def _own(self) -> Store:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        database.create_file(self.path)
         self._ownership = Ownership(self.path)
         return Store(self.path)
 

@@ -16,7 +16,10 @@ class Ownership:
 
     def __init__(self, log_path: Path) -> None:
         path = log_path.with_name(log_path.name + ".lock")
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise LogUnusable(f"{path} cannot be written: {error.strerror}. Give this user the folder.") from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -6,7 +6,7 @@ Faust only logs a failed send, so these wait for a full disk instead of failing.
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import faust.transport.producer
 from faust.types import TP
@@ -94,9 +94,6 @@ class Producer(faust.transport.producer.Producer):  # type: ignore[misc] # Faust
         if found.compacted and key is None:
             raise ValueError(f"{topic} is compacted: a record without a key would replace nothing, and never go")
         return found
-
-    async def begin_transaction(self, transactional_id: str) -> NoReturn:
-        raise NotImplementedError("processing_guarantee=exactly_once is Faust's own; ours is streams/transactions")
 
 
 def _pass_on(done: "asyncio.Future[int]", sent: "asyncio.Future[RecordMetadata]", tp: TP) -> None:

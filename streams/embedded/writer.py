@@ -31,6 +31,8 @@ class Writer:
     """Owns the store from construction until `stop` has returned."""
 
     def __init__(self, store: Store, on_written: OnWritten) -> None:
+        self.trouble: str | None = None
+        """Why nothing can be written now, with the remedy; None when all is well."""
         self._path = store.path
         self._on_written = on_written
         self._turn: list[Job] = []
@@ -98,6 +100,8 @@ class Writer:
 
     def written(self, group: Group) -> None:
         self._release(group.handovers)
+        if group.jobs:
+            self.trouble = None
         self._on_written(group.appended, group.jobs)
         for job, offset in zip(group.jobs, group.last_offsets, strict=True):
             future = job.future
@@ -108,9 +112,13 @@ class Writer:
         self._release(handovers)
         if isinstance(error, LogUnusable):
             self._refusal = error
+            self.trouble = str(error)
         for job in jobs:
             if not job.future.done():
                 job.future.set_exception(error)
+
+    def stuck(self, reason: str) -> None:
+        self.trouble = reason
 
     def closed(self) -> None:
         self._closed.set_result(None)

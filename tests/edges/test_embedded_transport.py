@@ -170,7 +170,7 @@ async def running(app: CountingApp) -> AsyncIterator[CountingApp]:
     ready = asyncio.Event()
 
     @app.on_rebalance_complete.connect(weak=False)
-    async def on_rebalance_complete(*_: Any, **__: Any) -> None:  # noqa: RUF029 - Faust awaits it
+    async def on_rebalance_complete(*_: Any, **__: Any) -> None:
         ready.set()
 
     await app.start()
@@ -184,7 +184,7 @@ async def running(app: CountingApp) -> AsyncIterator[CountingApp]:
 
 async def until(condition: Callable[[], Any]) -> None:
     async with asyncio.timeout(SECONDS_MAX):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.005)
 
 
