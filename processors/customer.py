@@ -21,7 +21,7 @@ from processors.envelope import FAULTS, Unreadable, opened, reason_of
 from processors.facts import Facts, Profile
 from processors.id_set import RecentIds
 from processors.ids import CatalogueVersion, CustomerKey
-from processors.messages import CatalogueApplied, Reconsider
+from processors.messages import CatalogueApplied, CustomersReconsidered, Reconsider
 from processors.objects import Event
 from processors.record import Advanced, Record, View
 
@@ -40,11 +40,15 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True, tag="customer", tag_fi
 
 
 class AppliedCatalogue(msgspec.Struct, frozen=True, kw_only=True, tag="catalogue", tag_field="state"):
-    """The catalogue that decides every later record of this partition; the value of key `catalogue:PARTITION`."""
+    """The catalogue that decides every later record of this partition; the value of key `catalogue:PARTITION`.
+
+    `settled`: no customer of the partition is left that decided by another one.
+    """
 
     last_offset: int
     version: CatalogueVersion
     document: dict[str, Any]
+    settled: bool = False
 
 
 CustomersState = Customer | AppliedCatalogue
@@ -65,6 +69,8 @@ def advance(view: View[CustomersState], record: Record) -> Advanced[CustomersSta
     message = opened(record.value)
     if isinstance(message, CatalogueApplied):
         return _applied(record, message)
+    if isinstance(message, CustomersReconsidered):
+        return _settled(view, record, message)
     key = CustomerKey(record.key.decode(errors="backslashreplace"))
     known = view.get(key) or NEW
     if not isinstance(known, Customer):
@@ -100,6 +106,14 @@ def _applied(record: Record, message: CatalogueApplied) -> Advanced[CustomersSta
         return Advanced(key, None, changes.unreadable(CustomerKey(key), record, str(faults)))
     state = AppliedCatalogue(last_offset=record.offset, version=message.version, document=message.document)
     return Advanced(key, state)
+
+
+def _settled(view: View[CustomersState], record: Record, message: CustomersReconsidered) -> Advanced[CustomersState]:
+    key = catalogue_key(record.partition)
+    applied = view.get(key)
+    if not isinstance(applied, AppliedCatalogue) or applied.version != message.version:
+        return Advanced(key, None)  # a newer catalogue has come in between
+    return Advanced(key, replace(applied, last_offset=record.offset, settled=True))
 
 
 def _catalogue(view: View[CustomersState], partition: int) -> Catalogue | None:

@@ -11,7 +11,7 @@ from processors import messages
 from processors.messages import CustomerMessage
 from processors.objects import Event
 
-OURS = frozenset({"catalogue_applied", "reconsider"})
+OURS = frozenset({"catalogue_applied", "customers_reconsidered", "reconsider"})
 """The `type` of each of `messages.CustomerMessage`; Stripe's types all have a dot."""
 
 

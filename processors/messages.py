@@ -38,7 +38,13 @@ class Reconsider(Message, frozen=True, kw_only=True, tag="reconsider"):
     version: CatalogueVersion
 
 
-CustomerMessage = CatalogueApplied | Reconsider
+class CustomersReconsidered(Message, frozen=True, kw_only=True, tag="customers_reconsidered"):
+    """Every customer of this partition has decided anew under this catalogue (key `catalogue:PARTITION`)."""
+
+    version: CatalogueVersion
+
+
+CustomerMessage = CatalogueApplied | CustomersReconsidered | Reconsider
 """Everything in customer.events that is not a raw Stripe event."""
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from processors.customer import AppliedCatalogue, catalogue_key
+from processors.customer import decode as decode_customers_state
 from processors.messages import (
     BudgetSpent,
     CustomerChanged,
@@ -32,7 +34,8 @@ CATALOGUE_KEY = b"catalogue"
 @dataclass(slots=True)
 class Activity:
     """Running counts. `unread`: records by topic, where no agent reads it; without applied catalogues. `waiting`:
-    subscriber key → when its work was first seen to wait, in ms.
+    subscriber key → when its work was first seen to wait, in ms. `reconsidering`: partitions whose customers
+    still decide anew under a new catalogue.
     """
 
     dispositions: Counter[str] = field(default_factory=Counter)
@@ -43,6 +46,7 @@ class Activity:
     refused_429: int = 0
     parked: int = 0
     waiting: dict[str, int] = field(default_factory=dict)
+    reconsidering: set[int] = field(default_factory=set)
 
     def saw_change(self, record: Record) -> None:
         """A record of customer.changes."""
@@ -94,6 +98,16 @@ class Activity:
             self.waiting.setdefault(key, now_ms)
         else:
             self.waiting.pop(key, None)
+
+    def saw_customer(self, record: Record) -> None:
+        """A record of the customers' changelog. Only the applied catalogues among them count."""
+        if record.key != catalogue_key(record.partition).encode():
+            return
+        state = decode_customers_state(record.value)
+        if isinstance(state, AppliedCatalogue) and not state.settled:
+            self.reconsidering.add(record.partition)
+        else:
+            self.reconsidering.discard(record.partition)
 
     def oldest_waiting_seconds(self, now_ms: int) -> float:
         return max(0.0, (now_ms - min(self.waiting.values())) / 1000) if self.waiting else 0.0

@@ -58,7 +58,7 @@ def status(activity: Activity, *, version: str, lag: Mapping[str, int], budget_p
     unkeyed = activity.unread[Topic.PAYMENT_EVENTS]
     of_no_customer = activity.unread[Topic.STRIPE_OTHER] + activity.unread[Topic.CATALOGUE_EVENTS]
     return Status(
-        idle=not any(lag.values()) and not activity.waiting,
+        idle=not any(lag.values()) and not activity.waiting and not activity.reconsidering,
         version=version,
         lag=dict(lag),
         oldest_pending_seconds=activity.oldest_waiting_seconds(now_ms),

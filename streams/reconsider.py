@@ -2,8 +2,8 @@
 
 Listens to the lanes of the customers agent. A customer is behind when it last decided by another catalogue than the
 one in its partition; those behind are sent `Reconsider`, a few at a time, and the next ones only when the agent has
-taken these: live events wait behind a handful of records, never behind all customers. What a crash leaves undone is
-found again when the lane opens.
+taken these: live events wait behind a handful of records, never behind all customers. `CustomersReconsidered` ends it.
+What a crash leaves undone is found again when the lane opens.
 """
 
 import asyncio
@@ -14,9 +14,9 @@ from contextlib import suppress
 
 import structlog
 
-from processors.customer import AppliedCatalogue, Customer, CustomersState
+from processors.customer import AppliedCatalogue, Customer, CustomersState, catalogue_key
 from processors.ids import CatalogueVersion
-from processors.messages import Reconsider, encode
+from processors.messages import CustomersReconsidered, Reconsider, encode
 from processors.record import Source, Topic
 from streams.errors import LogUnavailable
 from streams.log import Log, NewRecord
@@ -46,7 +46,7 @@ class Reconsiderer:
         self._begin(partition, states)
 
     def committed(self, partition: int, states: Sequence[tuple[str, CustomersState]]) -> None:
-        if any(isinstance(state, AppliedCatalogue) for _, state in states):
+        if any(isinstance(state, AppliedCatalogue) and not state.settled for _, state in states):
             self._begin(partition, self._states_of(partition))
         elif partition in self._rounds:
             self._rounds[partition].saw(states)
@@ -62,24 +62,24 @@ class Reconsiderer:
             await under_way.ended()
 
     def _begin(self, partition: int, states: Iterable[tuple[str, CustomersState]]) -> None:
-        version, behind = _behind(states)
         if (earlier := self._rounds.pop(partition, None)) is not None:
             earlier.cancel()
-        if version is not None and behind:
+        applied, behind = _behind(states)
+        if applied is not None and not applied.settled:
             logger.info("customers reconsidered", action="reconsider", partition=partition, customers=len(behind))
-            self._rounds[partition] = _Round(self._log, partition, version, behind, self._clock)
+            self._rounds[partition] = _Round(self._log, partition, applied.version, behind, self._clock)
 
 
-def _behind(states: Iterable[tuple[str, CustomersState]]) -> tuple[CatalogueVersion | None, deque[str]]:
-    version: CatalogueVersion | None = None
+def _behind(states: Iterable[tuple[str, CustomersState]]) -> tuple[AppliedCatalogue | None, deque[str]]:
+    applied: AppliedCatalogue | None = None
     decided: list[tuple[str, CatalogueVersion | None]] = []
     for key, state in states:
         match state:
             case AppliedCatalogue():
-                version = state.version
+                applied = state
             case Customer():
                 decided.append((key, state.catalogue))
-    return version, deque(key for key, by in decided if by != version)
+    return applied, deque(key for key, by in decided if applied is None or by != applied.version)
 
 
 class _Round:
@@ -114,23 +114,25 @@ class _Round:
             await self._task
 
     async def _run(self) -> None:
-        while self._behind:
+        while self._behind or self._in_flight:
             self._room.clear()
             while self._behind and len(self._in_flight) < IN_FLIGHT_MAX:
-                await self._send(self._behind[0])
-                self._behind.popleft()
-            await self._room.wait()
+                key = self._behind.popleft()
+                self._in_flight.add(key)
+                await self._send(key, Reconsider(version=self._version))
+            if self._in_flight:
+                await self._room.wait()
+        await self._send(catalogue_key(self._partition), CustomersReconsidered(version=self._version))
 
-    async def _send(self, key: str) -> None:
+    async def _send(self, key: str, message: Reconsider | CustomersReconsidered) -> None:
         record = NewRecord(
             topic=Topic.CUSTOMER_EVENTS,
             key=key.encode(),
-            value=encode(Reconsider(version=self._version)),
+            value=encode(message),
             source=Source.REPLAY,
             received_ms=int(self._clock() * 1000),
             partition=self._partition,
         )
-        self._in_flight.add(key)
         while True:
             try:
                 await self._log.append(record)

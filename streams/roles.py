@@ -6,7 +6,6 @@ code of its process.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -15,8 +14,8 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from processors.ids import CatalogueVersion
-from streams.catalogue_apply import apply_document, ensure_applied
-from streams.catalogue_file import load_catalogue
+from streams.catalogue_apply import apply_document, start_with_catalogue
+from streams.catalogue_watch import now_ms, watch
 from streams.edge.server import EdgeServer
 from streams.errors import WrongSettings, WrongUsage
 from streams.log import Log
@@ -56,7 +55,7 @@ async def up(settings: Settings, stop: asyncio.Event, announce: Announce) -> int
     registry = CollectorRegistry()
     async with AsyncExitStack() as parts:
         log = await parts.enter_async_context(_started_log(settings))
-        await ensure_applied(log, load_catalogue(settings.catalogue), settings, _now_ms())
+        await parts.enter_async_context(_catalogue(settings, log))
         status = await parts.enter_async_context(_status_reader(settings, log))
         worker = Worker(settings, log, registry)
         mount(worker.web_application, _ops(settings, registry, worker.not_ready, status=status, log=log))
@@ -77,7 +76,7 @@ async def worker(settings: Settings, stop: asyncio.Event, announce: Announce) ->
     registry = CollectorRegistry()
     async with AsyncExitStack() as parts:
         log = await parts.enter_async_context(_started_log(settings))
-        await ensure_applied(log, load_catalogue(settings.catalogue), settings, _now_ms())
+        await parts.enter_async_context(_catalogue(settings, log))
         part = Worker(settings, log, registry)
         mount(part.web_application, _ops(settings, registry, part.not_ready))
         running = asyncio.create_task(part.run(), name="worker")
@@ -93,8 +92,8 @@ async def edge(settings: Settings, stop: asyncio.Event, announce: Announce) -> i
     registry = CollectorRegistry()
     async with AsyncExitStack() as parts:
         log = await parts.enter_async_context(_started_log(settings))
-        await ensure_applied(log, load_catalogue(settings.catalogue), settings, _now_ms())
-        ops = await parts.enter_async_context(_ops_server(_ops(settings, registry, lambda: None)))
+        await parts.enter_async_context(_catalogue(settings, log))
+        ops = await parts.enter_async_context(ops_server(_ops(settings, registry, lambda: None)))
         server = EdgeServer(settings, log, lambda: None, registry=registry)
         await _listening(server.start(), "MILLRACE_EDGE_PORT", settings.edge_port)
         parts.push_async_callback(server.stop)
@@ -109,7 +108,7 @@ async def ops(settings: Settings, stop: asyncio.Event, announce: Announce) -> in
         log = await parts.enter_async_context(_started_log(settings))
         status = await parts.enter_async_context(_status_reader(settings, log))
         served = _ops(settings, CollectorRegistry(), lambda: None, status=status, log=log)
-        server = await parts.enter_async_context(_ops_server(served))
+        server = await parts.enter_async_context(ops_server(served))
         announce(Addresses(edge=None, ops=_url(settings.ops_host, server.port)))
         await stop.wait()
     return 0
@@ -134,7 +133,7 @@ def _ops(
 ) -> Ops:
     async def apply(document: dict[str, Any]) -> tuple[CatalogueVersion, bool]:
         assert log is not None
-        return await apply_document(log, document, settings, _now_ms())
+        return await apply_document(log, document, settings, now_ms())
 
     return Ops(
         settings=settings,
@@ -156,6 +155,19 @@ async def _started_log(settings: Settings) -> AsyncIterator[Log]:
 
 
 @asynccontextmanager
+async def _catalogue(settings: Settings, log: Log) -> AsyncIterator[None]:
+    """Applied at the start where it must be; watched where it may be applied without being asked."""
+    await start_with_catalogue(log, settings, now_ms())
+    watching = asyncio.create_task(watch(log, settings)) if settings.catalogue_auto_apply else None
+    try:
+        yield
+    finally:
+        if watching is not None:
+            watching.cancel()
+            await asyncio.wait({watching})
+
+
+@asynccontextmanager
 async def _status_reader(settings: Settings, log: Log) -> AsyncIterator[StatusReader]:
     tail = ActivityTail(log)
     await tail.start()
@@ -166,7 +178,7 @@ async def _status_reader(settings: Settings, log: Log) -> AsyncIterator[StatusRe
 
 
 @asynccontextmanager
-async def _ops_server(served: Ops) -> AsyncIterator[OpsServer]:
+async def ops_server(served: Ops) -> AsyncIterator[OpsServer]:
     server = OpsServer(served)
     await _listening(server.start(), "MILLRACE_OPS_PORT", served.settings.ops_port)
     try:
@@ -192,7 +204,3 @@ def _needs_a_broker(settings: Settings, role: str) -> None:
 
 def _url(host: str, port: int) -> str:
     return f"http://{host}:{port}"
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

@@ -3,9 +3,9 @@
 from typing import Annotated, Any
 
 import typer
+
 from processors.catalogue.document import Note, Parsed, not_acted_on
 from processors.catalogue.schema import json_schema
-
 from streams.catalogue_apply import apply_document
 from streams.catalogue_file import load_catalogue
 from streams.cli.context import Context, run

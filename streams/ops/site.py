@@ -39,7 +39,7 @@ class Ops:
 
 def mount(application: web.Application, ops: Ops) -> None:
     """Adds the routes to a server that has not started yet."""
-    application.middlewares.append(_authorised(ops.settings.ops_tokens))
+    application.middlewares.append(_guarded(ops.settings.ops_tokens))
     router = application.router
     router.add_get("/livez", _livez)
     router.add_get("/readyz", _readyz(ops))
@@ -72,7 +72,7 @@ class OpsServer:
         await self._runner.cleanup()
 
 
-def _authorised(tokens: tuple[str, ...]) -> Any:
+def _guarded(tokens: tuple[str, ...]) -> Any:
     expected = [f"Bearer {token}".encode() for token in tokens]
 
     @web.middleware
@@ -85,7 +85,10 @@ def _authorised(tokens: tuple[str, ...]) -> Any:
                 status=401,
                 headers={"WWW-Authenticate": "Bearer"},
             )
-        return await handler(request)
+        try:
+            return await handler(request)
+        except (Unreachable, TimeoutError) as error:
+            return web.json_response({"error": f"the log does not answer: {error}"}, status=503)
 
     return check
 
@@ -113,11 +116,7 @@ def _metrics(ops: Ops) -> Handler:
 
 def _status(read: Callable[[], Awaitable[Status]]) -> Handler:
     async def status(_request: web.Request) -> web.Response:
-        try:
-            body = msgspec.json.encode(await read())
-        except (Unreachable, TimeoutError) as error:
-            return web.json_response({"error": f"the log does not answer: {error}"}, status=503)
-        return web.Response(body=body, content_type="application/json")
+        return web.Response(body=msgspec.json.encode(await read()), content_type="application/json")
 
     return status
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from processors.record import Record, Topic
 from projections.activity import Activity
 from streams.log import Log, Reached
-from streams.topics import SUBSCRIBERS_TABLE
+from streams.topics import CUSTOMERS_TABLE, SUBSCRIBERS_TABLE
 
 UNREAD_TOPICS = (Topic.CATALOGUE_EVENTS, Topic.PAYMENT_EVENTS, Topic.STRIPE_OTHER, Topic.DEAD_LETTERS)
 
@@ -29,6 +29,7 @@ class ActivityTail:
             Topic.CUSTOMER_CHANGES: self.activity.saw_change,
             Topic.SUBSCRIBER_EVENTS: self.activity.saw_subscriber_event,
             SUBSCRIBERS_TABLE: self._saw_subscriber,
+            CUSTOMERS_TABLE: self.activity.saw_customer,
             **dict.fromkeys(UNREAD_TOPICS, self.activity.saw_unread),
         }
         self._tails = [_Tail(self._log, topic, fold) for topic, fold in folds.items()]

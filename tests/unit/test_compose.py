@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 import typer.main
+import yaml
 from dotenv import dotenv_values
 
 from streams.cli import app
 from streams.settings import Settings, load_settings
-
-yaml = pytest.importorskip("yaml", reason="missing part: PyYAML; it belongs to the dev dependencies")
 
 ROOT = Path(__file__).parents[2]
 ROLES = ("edge", "worker", "ops")
