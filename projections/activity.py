@@ -8,10 +8,9 @@ else is kept, so it is made anew from the log at every start.
 from collections import Counter
 from dataclasses import dataclass, field
 
-import msgspec
-
 from processors.customer import AppliedCatalogue, catalogue_key
 from processors.customer import decode as decode_customers_state
+from processors.envelope import FAULTS
 from processors.messages import (
     BudgetSpent,
     CustomerChanged,
@@ -52,7 +51,7 @@ class Activity:
         """A record of customer.changes."""
         try:
             change = decode_change(record.value)
-        except msgspec.ValidationError:
+        except FAULTS:
             return  # not ours: whoever wrote it, it counts nothing
         self._count_change(change)
 
@@ -71,7 +70,7 @@ class Activity:
         """A record of subscriber.events."""
         try:
             self._count_subscriber_message(decode_subscriber_message(record.value))
-        except msgspec.ValidationError:
+        except FAULTS:
             return  # the agent makes a dead letter of it
 
     def _count_subscriber_message(self, message: SubscriberMessage) -> None:
