@@ -144,6 +144,14 @@ def _decided(case: _Case, customer: Customer, facts: Facts, event: Event | None 
     if catalogue is None:
         state = replace(customer, facts=facts)
         return Advanced(key, state, (changes.changed(key, record, Disposition.PROCESSED, event),))
-    decision = decide(key, customer.facts, facts, customer.decided, catalogue, version=record.offset)
+    decision = decide(
+        key,
+        customer.facts,
+        facts,
+        customer.decided,
+        catalogue,
+        decided_by=customer.catalogue,
+        version=record.offset,
+    )
     state = replace(customer, facts=facts, decided=decision.decided, catalogue=catalogue.version)
     return Advanced(key, state, changes.outputs(key, record, decision, catalogue, event))

@@ -15,11 +15,11 @@ from processors import id_set, moments
 from processors.catalogue.rules import Catalogue
 from processors.decided import Decided, KeptField, KeptTag, WaitingEnrol
 from processors.facts import Facts
-from processors.ids import CustomerKey, normalised_email
+from processors.ids import CatalogueVersion, CustomerKey, normalised_email
 from processors.messages import Align, Enrol
 from processors.moments import Happened
 from processors.sale import Filler
-from processors.wishes import Wishes, wishes_of
+from processors.wishes import Wishes, wish_the_same, wishes_of
 
 FINGERPRINT_BYTES = 12
 
@@ -38,12 +38,24 @@ class Decision:
 
 
 def decide(
-    key: CustomerKey, before: Facts, after: Facts, decided: Decided, catalogue: Catalogue, *, version: int
+    key: CustomerKey,
+    before: Facts,
+    after: Facts,
+    decided: Decided,
+    catalogue: Catalogue,
+    *,
+    decided_by: CatalogueVersion | None,
+    version: int,
 ) -> Decision:
-    """`version` is the offset of the record. The same facts twice (Reconsider): states only, no moments."""
+    """`decided_by`: the catalogue that `decided` comes from; `version`: the offset of the record.
+
+    The same facts twice (Reconsider): states only, no moments.
+    """
     happened = moments.new_moments(before, after, decided.occurrences, catalogue) if after is not before else ()
     if happened:
         decided = _remembered(key, after, decided, happened, catalogue)
+    elif decided_by == catalogue.version and wish_the_same(before, after):
+        return Decision(decided)
     wishes = wishes_of(key, after, decided, catalogue)
     email = after.profile.email
     enrols, decided = _enrolled(key, email, decided)

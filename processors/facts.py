@@ -36,15 +36,20 @@ class Profile(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def email(self) -> str:
-        return next((said.email for said in self._by_trust() if said.email), "")
+        for said in self._by_trust():
+            if said is not None and said.email:
+                return said.email
+        return ""
 
     @property
     def name(self) -> str:
-        return next((said.name for said in self._by_trust() if said.name), "")
+        for said in self._by_trust():
+            if said is not None and said.name:
+                return said.name
+        return ""
 
-    def _by_trust(self) -> tuple[Said, ...]:
-        customer = self.customer[-1].says if self.customer else None
-        return tuple(said for said in (customer, self.session, self.invoice) if said is not None)
+    def _by_trust(self) -> tuple[Said | None, ...]:
+        return self.customer[-1].says if self.customer else None, self.session, self.invoice
 
 
 class Item(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -35,10 +35,19 @@ def same(subscription: Subscription, other: Subscription | None) -> bool:
     """Whether both tell of the same purchase of the same things: true of most changes, and quickly known."""
     if other is subscription:
         return True
-    if other is None or subscription.sold_by != other.sold_by or first_payment(subscription) != first_payment(other):
+    if other is None or subscription.sold_by != other.sold_by:
         return False
     terms, others = subscription.terms, other.terms
-    return terms is not None and others is not None and terms.metadata == others.metadata
+    if terms is None or others is None or terms.metadata != others.metadata:
+        return False
+    periods = (terms.trial_start, terms.trial_end, subscription.started_unpaid)
+    if subscription.invoices is other.invoices and periods == (
+        others.trial_start,
+        others.trial_end,
+        other.started_unpaid,
+    ):
+        return True
+    return first_payment(subscription) == first_payment(other)
 
 
 def of_one_off(key: str, one_off: OneOff, catalogue: Catalogue) -> Occurrence | None:

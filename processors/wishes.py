@@ -51,6 +51,18 @@ def wishes_of(key: CustomerKey, facts: Facts, decided: Decided, catalogue: Catal
     return Wishes(tuple(sorted(tags, key=_order)), tuple(sorted(fields, key=_order)))
 
 
+def wish_the_same(before: Facts, after: Facts) -> bool:
+    """Whether nothing has changed that wishes are made of: true of most invoices. Quick, and never true by mistake."""
+    if before.one_offs is not after.one_offs or before.subscriptions.keys() != after.subscriptions.keys():
+        return False
+    for key, each in after.subscriptions.items():
+        known = before.subscriptions[key]
+        if each is not known and (each.versions != known.versions or each.sold_by != known.sold_by):
+            return False
+    was, is_now = before.profile, after.profile
+    return was is is_now or (was.email, was.name, was.deleted) == (is_now.email, is_now.name, is_now.deleted)
+
+
 def held_sales(facts: Facts, catalogue: Catalogue) -> Mapping[State, tuple[Sale, ...]]:
     """What holds now, by state, whatever the offer. To act on a further state: say here what holds in it."""
     return {

@@ -13,7 +13,7 @@ from processors.customer import Customer, CustomersState, advance, decode, encod
 from processors.messages import Align, CatalogueApplied, CustomerChanged, DeadLetter, Enrol, Reconsider
 from processors.record import Output, Record, Source, Topic
 from tests import stripe_events as stripe
-from tests.stripe_events import CUSTOMER, T0, Event
+from tests.stripe_events import CUSTOMER, T0, Event, Shape
 
 CATALOGUE = """
 [account]
@@ -59,9 +59,25 @@ sequences = ["Atlas reader"]
 """
 
 
+PRO = {"customer", "pro-member", "bought-pro"}
+"""Tags of somebody who has bought Pro and is active."""
+
+
 @lru_cache(maxsize=16)
 def parsed(text: str) -> Parsed:
     return parse(text)
+
+
+def bought_by_checkout(shape: Shape = Shape.CLASSIC, invoice_shape: Shape | None = None) -> list[Event]:
+    """As Stripe usually sends it: created incomplete, paid, active, and the session last."""
+    return [
+        stripe.customer_created(created=T0),
+        stripe.subscription_created(at=T0, status="incomplete", shape=shape),
+        stripe.invoice_paid(at=T0 + 1, shape=invoice_shape or shape),
+        stripe.invoice_payment_succeeded(at=T0 + 1, shape=invoice_shape or shape),
+        stripe.subscription_updated(at=T0 + 1, previous={"status": "incomplete"}, shape=shape),
+        stripe.subscription_session_completed(at=T0 + 2),
+    ]
 
 
 @dataclass

@@ -258,28 +258,8 @@ def invoice(
         "period": {"start": period_start, "end": period_end or period_start + MONTH},
         "quantity": quantity,
     }
-    unit = amount_paid if unit_amount is None else unit_amount
-    if shape is Shape.CLASSIC:
-        line |= {
-            "price": _price(price, product, unit, currency),
-            "proration": proration,
-            "subscription": subscription_id,
-            "type": "subscription" if subscription_id else "invoiceitem",
-        }
-    else:
-        origin = {"proration": proration, "subscription": subscription_id, "subscription_item": f"si_{subscription_id}"}
-        line |= {
-            "parent": {
-                "type": "subscription_item_details",
-                "invoice_item_details": None,
-                "subscription_item_details": origin,
-            },
-            "pricing": {
-                "type": "price_details",
-                "price_details": {"price": price, "product": product},
-                "unit_amount_decimal": str(unit),
-            },
-        }
+    sold = _price(price, product, amount_paid if unit_amount is None else unit_amount, currency)
+    line |= _line_origin(subscription_id, sold, proration=proration, shape=shape)
     return {
         "id": invoice_id,
         "object": "invoice",
@@ -296,6 +276,28 @@ def invoice(
         "status_transitions": {"paid_at": period_start if paid_at is None else paid_at},
         "total": amount_paid,
         **_parent(subscription_id, shape),
+    }
+
+
+def _line_origin(subscription_id: str | None, sold: dict[str, Any], *, proration: bool, shape: Shape) -> dict[str, Any]:
+    """What a line was made from, and its price."""
+    if shape is Shape.CLASSIC:
+        kind = "subscription" if subscription_id else "invoiceitem"
+        return {"price": sold, "proration": proration, "subscription": subscription_id, "type": kind}
+    origin = {"proration": proration, "subscription": subscription_id}
+    of_item = origin | {"subscription_item": f"si_{subscription_id}"} if subscription_id else None
+    of_hand = None if subscription_id else origin | {"invoice_item": "ii_1"}
+    return {
+        "parent": {
+            "type": "subscription_item_details" if of_item else "invoice_item_details",
+            "subscription_item_details": of_item,
+            "invoice_item_details": of_hand,
+        },
+        "pricing": {
+            "type": "price_details",
+            "price_details": {"price": sold["id"], "product": sold["product"]},
+            "unit_amount_decimal": sold["unit_amount_decimal"],
+        },
     }
 
 

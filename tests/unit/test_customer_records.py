@@ -40,6 +40,15 @@ def test_two_event_objects_of_one_change_are_one_change():
     assert story.sequences == ["Welcome to Pro"]
 
 
+@pytest.mark.parametrize("shape", stripe.Shape)
+def test_a_manual_invoice_tells_an_email_and_no_purchase(shape: stripe.Shape):
+    paid = stripe.invoice_paid(subscription_id=None, billing_reason="manual", email="ada@work.example", shape=shape)
+    story = Story().hear(paid)
+    assert story.customer().facts.profile.email == "ada@work.example"
+    assert story.customer().facts.subscriptions == {}
+    assert story.sequences == []
+
+
 def test_event_types_that_are_not_read_are_ignored_and_counted_once():
     payout = stripe.event("payout.paid", {"id": "po_1"})
     story = Story().hear(payout, payout)
