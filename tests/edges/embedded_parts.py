@@ -78,7 +78,7 @@ async def make_room(log: EmbeddedLog) -> None:
 
 async def until(condition: Callable[[], Any]) -> None:
     async with asyncio.timeout(SECONDS_MAX):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+        while not condition():
             await asyncio.sleep(0.005)
 
 

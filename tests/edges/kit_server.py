@@ -72,5 +72,5 @@ async def emails(kit: Kit, **query: str) -> list[str]:
 async def until(holds: Callable[[], bool]) -> None:
     """Waits until it holds, which another connection sees to; fails after WAIT_SECONDS_MAX."""
     async with asyncio.timeout(WAIT_SECONDS_MAX):
-        while not holds():  # noqa: ASYNC110 - the simulator announces no single request
+        while not holds():
             await asyncio.sleep(0.001)

@@ -85,7 +85,7 @@ async def impatient(session):
 
 async def until(condition, seconds=10.0):
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is awaited is in the server and has no event of its own
+        while not condition():
             await asyncio.sleep(0.005)
 
 
@@ -336,7 +336,7 @@ async def test_a_stop_answers_what_is_in_flight_and_takes_nothing_new(session):
         return False
 
     async with asyncio.timeout(10):
-        while not await refuses():  # noqa: ASYNC110 - a closed port has no event
+        while not await refuses():
             await asyncio.sleep(0.005)
     assert not stopping.done()
     edge.log.acknowledging.set()

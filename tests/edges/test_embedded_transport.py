@@ -184,7 +184,7 @@ async def running(app: CountingApp) -> AsyncIterator[CountingApp]:
 
 async def until(condition: Callable[[], Any]) -> None:
     async with asyncio.timeout(SECONDS_MAX):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+        while not condition():
             await asyncio.sleep(0.005)
 
 

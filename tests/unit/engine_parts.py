@@ -172,7 +172,7 @@ class JournalListener:
 
 async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - the conditions are about plain lists, which ring no bell
+        while not condition():
             await asyncio.sleep(0)
 
 

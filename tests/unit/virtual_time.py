@@ -42,7 +42,7 @@ async def until(condition: Callable[[], object], step_seconds: float = 0.001, se
     """Looks again and again, which costs nothing in virtual time; returns how long it took."""
     began = wall_clock()
     async with asyncio.timeout(seconds_max):
-        while not condition():  # noqa: ASYNC110 - what is looked at are plain objects that tell nobody
+        while not condition():
             await asyncio.sleep(step_seconds)
     return wall_clock() - began
 
