@@ -8,6 +8,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from aiokafka.errors import IllegalStateError
 from faust.tables import TableManager
 from faust.tables.recovery import Recovery
 from faust.types import TP
@@ -58,9 +59,12 @@ class KafkaRecovery(LaneRecovery):
         """`offsets`: the last one already in the table. Faust would seek to that one, below the start of a trimmed
         changelog.
         """
+        before = {tp: consumer.mark_of(tp) for tp in tps}
         await consumer.seek_wait({tp: offsets[tp] + 1 for tp in tps})
-        marks = {tp: consumer.mark_of(tp) for tp in tps}
-        self._arrivals = {tp: Admission(floor=mark.epoch - 1) for tp, mark in marks.items() if mark is not None}
+        marks = {tp: mark for tp in tps if (mark := consumer.mark_of(tp)) is not before[tp]}
+        if len(marks) < len(tps):
+            raise IllegalStateError("a changelog has been revoked meanwhile")  # Faust waits for the next rebalance
+        self._arrivals = {tp: Admission(floor=mark.epoch - 1) for tp, mark in marks.items()}
         # May still be set from the last recovery; this one would end at once, with a wrong table.
         self.signal_recovery_end.clear()
         self._is_reading = True
@@ -124,14 +128,16 @@ class KafkaRecovery(LaneRecovery):
         if self.active_offsets[tp] >= end:
             return True
         reading = self.app.consumer.reading_of(tp)
-        is_current = reading is not None and reading.epoch > self._arrivals[tp].floor
-        return is_current and reading.position > end and not self._is_lost(tp)
+        if reading is None or reading.epoch <= self._arrivals[tp].floor:
+            return False
+        return reading.position > end and not self._is_owed(tp, reading)
 
     def _is_lost(self, tp: TP) -> bool:
-        """Whether records of the last fetch are still owed; at the end of its delivery they are lost."""
-        reading = self.app.consumer.reading_of(tp)
-        if reading is None:
-            return False
+        """To be asked when all that the last fetch returned has been delivered: what is owed then does not come."""
+        reading, mark = self.app.consumer.reading_of(tp), self.app.consumer.mark_of(tp)
+        return reading is not None and reading.epoch == mark.epoch and self._is_owed(tp, reading)
+
+    def _is_owed(self, tp: TP, reading: Any) -> bool:
         return self._arrivals[tp].is_owed(Mark(reading.epoch, reading.next_sequence, sought=0))
 
     async def _fetch_again(self, tp: TP) -> None:
