@@ -8,9 +8,8 @@ else is kept, so it is made anew from the log at every start.
 from collections import Counter
 from dataclasses import dataclass, field
 
-from processors.customer import AppliedCatalogue, catalogue_key
-from processors.customer import decode as decode_customers_state
-from processors.envelope import FAULTS
+from processors.customer import AppliedCatalogue, catalogue_key, decode_customers_state
+from processors.customer.envelope import FAULTS
 from processors.messages import (
     BudgetSpent,
     CustomerChanged,

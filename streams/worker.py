@@ -28,8 +28,8 @@ CUSTOMERS: Agent[CustomersState] = Agent(
     name="customers",
     source=Topic.CUSTOMER_EVENTS,
     table=CUSTOMERS_TABLE,
-    decode=customer.decode,
-    encode=customer.encode,
+    decode=customer.decode_customers_state,
+    encode=customer.encode_customers_state,
     step=customer.advance,
     help="Folds what Stripe says of a customer, and decides what should hold for its subscriber in Kit.",
 )

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from processors import messages
 from processors.catalogue.document import Parsed, parse
-from processors.customer import Customer, CustomersState, advance, decode, encode
+from processors.customer import Customer, CustomersState, advance, decode_customers_state, encode_customers_state
 from processors.messages import Align, CatalogueApplied, CustomerChanged, DeadLetter, Enrol, Reconsider
 from processors.record import Output, Record, Source, Topic
 from tests import stripe_events as stripe
@@ -101,7 +101,7 @@ class Story:
         self.records.append(record)
         advanced = advance(self, record)
         if advanced.state is not None:
-            self.states[advanced.key] = decode(encode(advanced.state))
+            self.states[advanced.key] = decode_customers_state(encode_customers_state(advanced.state))
         for output in advanced.outputs:
             assert messages.encode(output.message)
         self.outputs += advanced.outputs

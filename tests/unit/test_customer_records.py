@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from processors.customer import Customer, decode, encode
-from processors.evolve import FOLDS
+from processors.customer import Customer, decode_customers_state, encode_customers_state
+from processors.customer.evolve import FOLDS
 from tests import stripe_events as stripe
 from tests.customer_story import CATALOGUE, Story
 from tests.stripe_events import CUSTOMER, DAY, MONTH, T0
@@ -166,21 +166,23 @@ def two_years() -> Story:
 
 def test_two_years_of_a_subscription_fit_into_four_kilobytes():
     story = two_years()
-    assert len(encode(story.customer())) <= 4096
+    assert len(encode_customers_state(story.customer())) <= 4096
     assert len(story.customer().facts.subscriptions) == 1
     assert story.sequences == ["Welcome to Pro"]
 
 
 def test_a_state_is_the_same_bytes_after_it_has_been_read():
     for state in two_years().states.values():
-        assert encode(decode(encode(state))) == encode(state)
+        assert encode_customers_state(decode_customers_state(encode_customers_state(state))) == encode_customers_state(
+            state
+        )
 
 
 def test_the_state_says_what_it_is():
     story = Story().hear(stripe.customer_created())
-    assert json.loads(encode(story.customer()))["state"] == "customer"
-    assert isinstance(decode(encode(story.customer())), Customer)
-    assert json.loads(encode(story.states["catalogue:0"]))["state"] == "catalogue"
+    assert json.loads(encode_customers_state(story.customer()))["state"] == "customer"
+    assert isinstance(decode_customers_state(encode_customers_state(story.customer())), Customer)
+    assert json.loads(encode_customers_state(story.states["catalogue:0"]))["state"] == "catalogue"
 
 
 def test_catalogues_of_other_partitions_do_not_decide_here():

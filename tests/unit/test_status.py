@@ -132,7 +132,9 @@ def test_a_new_catalogue_keeps_it_from_being_idle_until_every_customer_has_decid
     def saw(*, settled: bool) -> None:
         state = AppliedCatalogue(last_offset=1, version=VERSION, document={}, settled=settled)
         key = catalogue_key(3).encode()
-        activity.saw_customer(record(Topic.CUSTOMER_EVENTS, customer.encode(state), key=key, partition=3))
+        activity.saw_customer(
+            record(Topic.CUSTOMER_EVENTS, customer.encode_customers_state(state), key=key, partition=3)
+        )
 
     saw(settled=False)
     activity.saw_customer(record(Topic.CUSTOMER_EVENTS, b"not even looked at", key=b"cus_1", partition=3))

@@ -5,11 +5,11 @@ Called by customer.advance. To read one more type: add its line here, and to obj
 
 from collections.abc import Callable
 
-from processors.facts import Facts
-from processors.lifecycle import fold_subscription
-from processors.objects import Event
-from processors.payment import fold_paid_invoice, fold_session
-from processors.profile import fold_customer, fold_deleted_customer
+from processors.customer.facts import Facts
+from processors.customer.lifecycle import fold_subscription
+from processors.customer.objects import Event
+from processors.customer.payment import fold_paid_invoice, fold_session
+from processors.customer.profile import fold_customer, fold_deleted_customer
 
 Fold = Callable[[Facts, Event], Facts]
 """Returns the same Facts where nothing is new. Raises `msgspec.DecodeError` where the object cannot be read."""

@@ -7,10 +7,10 @@ is a one-off purchase (mode payment) or tells how a subscription was sold. Calle
 import msgspec
 from msgspec.structs import replace
 
-from processors import objects
-from processors.facts import Facts, OneOff, PaidInvoice, PaidLine, Payment, Said, SoldBy, Subscription
-from processors.objects import Event
-from processors.profile import with_invoice, with_session
+from processors.customer import objects
+from processors.customer.facts import Facts, OneOff, PaidInvoice, PaidLine, Payment, Said, SoldBy, Subscription
+from processors.customer.objects import Event
+from processors.customer.profile import with_invoice, with_session
 
 FIRST_REASONS = frozenset({"subscription_create", "quote_accept"})
 """The `billing_reason` of a subscription's first invoice: by itself, or out of an accepted quote."""

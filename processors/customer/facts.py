@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
-from processors.lineage import Version
+from processors.customer.lineage import Version
 
 # `omit_defaults` leaves out empty text, tuples and dicts only where msgspec sees that they are equal to the default,
 # which for structs it does not: where a struct is optional its default is None, so that equal states have equal bytes.

@@ -5,63 +5,23 @@ read the envelope → drop duplicates → fold (evolve.py) → decide (decide.py
 """
 
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import assert_never
 
-import msgspec
 from msgspec.structs import replace
 
-from processors import changes, evolve
 from processors.catalogue.document import compile_document
 from processors.catalogue.faults import Faults
 from processors.catalogue.rules import Catalogue
-from processors.changes import Disposition
-from processors.decide import decide
-from processors.decided import Decided
-from processors.envelope import FAULTS, Unreadable, opened, reason_of
-from processors.facts import Facts, Profile
-from processors.id_set import RecentIds
-from processors.ids import CatalogueVersion, CustomerKey
+from processors.customer import changes, evolve
+from processors.customer.changes import Disposition
+from processors.customer.decide import decide
+from processors.customer.envelope import FAULTS, Unreadable, opened, reason_of
+from processors.customer.facts import Facts
+from processors.customer.objects import Event
+from processors.customer.state import NEW, AppliedCatalogue, Customer, CustomersState, catalogue_key
+from processors.ids import CustomerKey
 from processors.messages import CatalogueApplied, CustomersReconsidered, Reconsider
-from processors.objects import Event
 from processors.record import Advanced, Record, View
-
-
-class Customer(msgspec.Struct, frozen=True, kw_only=True, tag="customer", tag_field="state"):
-    """`now_ms` is the customer's log time; `recent` the event ids seen, for duplicates; `facts` never depend on a
-    catalogue, `decided` does: on the one of version `catalogue` (None: nothing has been decided yet).
-    """
-
-    now_ms: int
-    last_offset: int
-    recent: RecentIds
-    facts: Facts
-    decided: Decided
-    catalogue: CatalogueVersion | None = None
-
-
-class AppliedCatalogue(msgspec.Struct, frozen=True, kw_only=True, tag="catalogue", tag_field="state"):
-    """The catalogue that decides every later record of this partition; the value of key `catalogue:PARTITION`.
-
-    `settled`: no customer of the partition is left that decided by another one.
-    """
-
-    last_offset: int
-    version: CatalogueVersion
-    document: dict[str, Any]
-    settled: bool = False
-
-
-CustomersState = Customer | AppliedCatalogue
-"""The values of the table `customers`."""
-
-encode = msgspec.json.Encoder(order="deterministic").encode
-decode = msgspec.json.Decoder(CustomersState).decode
-
-NEW = Customer(now_ms=0, last_offset=-1, recent=RecentIds(), facts=Facts(Profile()), decided=Decided())
-
-
-def catalogue_key(partition: int) -> str:
-    return f"catalogue:{partition}"
 
 
 def advance(view: View[CustomersState], record: Record) -> Advanced[CustomersState]:

@@ -11,15 +11,16 @@ from hashlib import blake2b
 import msgspec
 from msgspec.structs import replace
 
-from processors import id_set, moments
+from processors import id_set
 from processors.catalogue.rules import Catalogue
-from processors.decided import Decided, KeptField, KeptTag, WaitingEnrol
-from processors.facts import Facts
+from processors.customer import moments
+from processors.customer.decided import Decided, KeptField, KeptTag, WaitingEnrol
+from processors.customer.facts import Facts
+from processors.customer.moments import Happened
+from processors.customer.sale import Filler
+from processors.customer.wishes import Wishes, wish_the_same, wishes_of
 from processors.ids import CatalogueVersion, CustomerKey, normalised_email
 from processors.messages import Align, Enrol
-from processors.moments import Happened
-from processors.sale import Filler
-from processors.wishes import Wishes, wish_the_same, wishes_of
 
 FINGERPRINT_BYTES = 12
 

@@ -8,15 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from processors import id_set, purchase
+from processors import id_set
 from processors.catalogue.rules import Catalogue, Offer, WhenRule
-from processors.conditions import hold
-from processors.decided import KeptField, KeptTag, WaitingEnrol
-from processors.facts import Facts
+from processors.customer import purchase
+from processors.customer.conditions import hold
+from processors.customer.decided import KeptField, KeptTag, WaitingEnrol
+from processors.customer.facts import Facts
+from processors.customer.occurrence import Occurrence
+from processors.customer.sale import Filler, Sale
 from processors.ids import CommandId
 from processors.messages import FieldWish, TagWish
-from processors.occurrence import Occurrence
-from processors.sale import Filler, Sale
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,14 @@ Made anew from the facts each time (`while.*`), together with what moments gave 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from processors import sale as sales
 from processors.catalogue.rules import Catalogue, State, WhileRule
-from processors.decided import Decided
-from processors.facts import Facts, Payment
+from processors.customer import sale as sales
+from processors.customer.decided import Decided
+from processors.customer.facts import Facts, Payment
+from processors.customer.lifecycle import is_active
+from processors.customer.sale import Filler, Sale
 from processors.ids import CustomerKey
-from processors.lifecycle import is_active
 from processors.messages import FieldWish, TagWish
-from processors.sale import Filler, Sale
 
 
 @dataclass(frozen=True, slots=True)

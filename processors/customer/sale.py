@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from processors.catalogue.amounts import decimals_of
 from processors.catalogue.placeholders import fill
 from processors.catalogue.rules import Catalogue, Line, Offer
-from processors.facts import Facts, Item, OneOff, PaidInvoice, PaidLine, Subscription
+from processors.customer.facts import Facts, Item, OneOff, PaidInvoice, PaidLine, Subscription
 from processors.ids import CustomerKey
 
 DATES_REMEMBERED = 4096

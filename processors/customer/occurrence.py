@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 
 from processors.catalogue.rules import Moment
-from processors.conditions import Circumstances
-from processors.sale import Sale
+from processors.customer.conditions import Circumstances
+from processors.customer.sale import Sale
 
 
 @dataclass(frozen=True, slots=True)

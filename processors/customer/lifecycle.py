@@ -8,10 +8,10 @@ from enum import IntEnum
 import msgspec
 from msgspec.structs import replace
 
-from processors import objects
-from processors.facts import Facts, Item, Subscription, Terms
-from processors.lineage import Version, merged, version
-from processors.objects import Event
+from processors.customer import objects
+from processors.customer.facts import Facts, Item, Subscription, Terms
+from processors.customer.lineage import Version, merged, version
+from processors.customer.objects import Event
 
 
 class Phase(IntEnum):

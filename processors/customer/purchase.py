@@ -3,13 +3,13 @@
 Reads facts, gives occurrences to moments.py, which decides what is new.
 """
 
-from processors import sale as sales
 from processors.catalogue.rules import Catalogue, Moment
-from processors.conditions import Circumstances
-from processors.facts import OneOff, PaidInvoice, Payment, Subscription, Terms
-from processors.lifecycle import FIRST_PERIOD_SLACK_SECONDS
-from processors.occurrence import Occurrence
-from processors.payment import FIRST_REASONS
+from processors.customer import sale as sales
+from processors.customer.conditions import Circumstances
+from processors.customer.facts import OneOff, PaidInvoice, Payment, Subscription, Terms
+from processors.customer.lifecycle import FIRST_PERIOD_SLACK_SECONDS
+from processors.customer.occurrence import Occurrence
+from processors.customer.payment import FIRST_REASONS
 
 DAY_SECONDS = 24 * 3600
 

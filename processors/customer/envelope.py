@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import msgspec
 
 from processors import messages
+from processors.customer.objects import Event
 from processors.messages import CustomerMessage
-from processors.objects import Event
 
 OURS = frozenset({"catalogue_applied", "customers_reconsidered", "reconsider"})
 """The `type` of each of `messages.CustomerMessage`; Stripe's types all have a dot."""

@@ -6,10 +6,10 @@ The customer object is trusted most, then Checkout sessions, then invoices (DESI
 import msgspec
 from msgspec.structs import replace
 
-from processors import objects
-from processors.facts import Facts, Profile, Said
-from processors.lineage import merged, version
-from processors.objects import Event
+from processors.customer import objects
+from processors.customer.facts import Facts, Profile, Said
+from processors.customer.lineage import merged, version
+from processors.customer.objects import Event
 
 _customer = msgspec.json.Decoder(objects.Customer)
 _before = msgspec.json.Decoder(objects.CustomerBefore)

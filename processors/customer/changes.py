@@ -6,12 +6,12 @@ Called by customer.py as the last of its steps.
 from enum import StrEnum
 
 from processors.catalogue.rules import Catalogue
-from processors.decide import Decision
+from processors.customer.decide import Decision
+from processors.customer.objects import Event
+from processors.customer.wishes import Wishes
 from processors.ids import CustomerKey, subscriber_key
 from processors.messages import CustomerChanged, DeadLetter, Enrol
-from processors.objects import Event
 from processors.record import Output, Record, Topic
-from processors.wishes import Wishes
 
 
 class Disposition(StrEnum):
