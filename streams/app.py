@@ -5,6 +5,7 @@
 
 import asyncio
 import logging
+import os
 import socket
 from typing import Any
 
@@ -36,6 +37,9 @@ SESSION_SECONDS = 10.0
 """A worker that is silent for this long has lost its partitions: what a takeover after a crash takes (Faust's default
 is 60). Heartbeats come from a thread of their own, so a long step costs none.
 """
+
+SESSION_VARIABLE = "MILLRACE_TEST_SESSION_SECONDS"
+"""Tests that kill whole processes wait out one session for each: this makes it shorter (docs/testing.md)."""
 
 REQUEST_SECONDS = 20.0
 """Above the session, as Faust demands; a broker that does not answer for this long is gone."""
@@ -126,8 +130,10 @@ class MillraceApp(faust.App):  # type: ignore[misc] # Faust is untyped
         self.loop.call_soon_threadsafe(self.crash_noticed.set)  # the consumer's thread crashes the app too
 
 
-def create_app(settings: Settings, log: Log, *, session_seconds: float = SESSION_SECONDS) -> MillraceApp:
+def create_app(settings: Settings, log: Log, *, session_seconds: float | None = None) -> MillraceApp:
     """The app of a worker; agents are added by `add_agent`. Raises WrongSettings, LogUnusable."""
+    if session_seconds is None:
+        session_seconds = float(os.environ.get(SESSION_VARIABLE, SESSION_SECONDS))
     is_kafka = settings.broker.startswith(KAFKA_SCHEME)
     part = claim_part(settings.data_dir, "worker") if settings.store == "rocksdb" else None
     app = MillraceApp(
