@@ -5,8 +5,9 @@ reachable. Commands live beside this file by subject; each adds itself to `app`.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -41,9 +42,11 @@ for add_commands in (add_role_commands, add_catalogue_commands, add_status_comma
     add_commands(app)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Ends by SystemExit with the exit code; `arguments` None: those of the process."""
     try:
-        app()
+        app(arguments)
     except MillraceError as error:
         say(f"millrace: {error}")
         sys.exit(error.exit_code)
+    sys.exit(0)
