@@ -66,7 +66,8 @@ class Reconsiderer:
             earlier.cancel()
         applied, behind = _behind(states)
         if applied is not None and not applied.settled:
-            logger.info("customers reconsidered", action="reconsider", partition=partition, customers=len(behind))
+            if behind:
+                logger.info("customers decide anew", action="reconsider", partition=partition, customers=len(behind))
             self._rounds[partition] = _Round(self._log, partition, applied.version, behind, self._clock)
 
 

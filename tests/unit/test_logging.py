@@ -19,8 +19,14 @@ def _restored():
 
 
 def test_no_email_leaves_in_full_and_no_secret_at_all():
-    line = masked("jane.doe+x@example.com paid with sk_live_abcdef123456, signed whsec_0123456789")
-    assert line == "j…@example.com paid with sk_live_…, signed whsec_…"
+    line = masked(
+        "jane.doe+x@example.com paid with sk_live_abcdef123456, signed whsec_0123456789, kit_0123456789abcdef"
+    )
+    assert line == "j…@example.com paid with sk_live_…, signed whsec_…, kit_…"
+
+
+def test_names_of_our_own_stay():
+    assert masked("action=kit_missing_names") == "action=kit_missing_names"
 
 
 def test_a_json_line_is_masked_wherever_it_comes_from(capsys):
