@@ -7,6 +7,7 @@ It says its port, and serves on uvloop until its standard input is closed.
 - millrace: the edge.
 """
 
+import logging
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -35,6 +36,7 @@ Append = Callable[[bytes, bytes], Awaitable[object]]
 
 
 async def main(kind: str, broker: str) -> None:
+    configure_logging("text", logging.ERROR)
     settings = Settings(
         broker=broker,
         topic_prefix=f"{kind}-{time.time_ns()}.",
@@ -48,7 +50,6 @@ async def main(kind: str, broker: str) -> None:
 
 
 async def _millrace(settings: Settings, parts: AsyncExitStack) -> int:
-    configure_logging("text")
     server = EdgeServer(settings, await _started_log(settings, parts), lambda: None, CollectorRegistry())
     await server.start()
     parts.push_async_callback(server.stop)
