@@ -1,4 +1,4 @@
-"""The embedded log on disk: topics, partitions with dense offsets, groups' offsets, compaction and retention.
+"""The embedded log on disk: topics, partitions with dense offsets, groups' offsets, retention.
 
 One connection, used by one thread at a time: the owner's by the writer thread (streams/embedded/writer.py), readers'
 by the reader thread of streams/embedded/log.py. Nothing here waits, retries or knows of the event loop. What SQLite
@@ -7,25 +7,20 @@ refuses comes out as sqlite3.Error; `database.is_passing` tells a full disk from
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from functools import cache
 from pathlib import Path
 
 from streams.embedded import database
+from streams.embedded.batches import Batches
+from streams.embedded.latest import Latest
 from streams.embedded.stored import Append, OffsetCommit, PartitionRow, StoredRecord
 from streams.errors import WrongSettings
 from streams.topics import TopicSpec
 
-ROWS_PER_STATEMENT = 64
-"""Each statement gives up the interpreter's lock once: many rows in one keep the writer from queueing for it."""
-TRIMMED_PER_TRANSACTION = 2000
-"""Retention works in slices, so that appends never wait for a long deletion."""
 DELETIONS_KEPT_MS = 24 * 3600 * 1000
 """A deletion in a compacted topic stays readable this long (Kafka's delete.retention.ms), so that tails see it."""
 
 CLOCK_STEP_MS = 60_000
 """A clock that is put right does not step further than this; records then lie out of the order of time."""
-
-_COLUMNS = '"offset", timestamp_ms, key, value, source, received_ms'
 
 Appended = dict[int, list[StoredRecord]]
 """Partition row id → its new records, in order."""
@@ -37,6 +32,8 @@ class Store:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
         self.connection = database.connect(path, read_only=read_only)
+        self._plain = Batches(self.connection)
+        self._compacted = Latest(self.connection)
         self._partitions = {row.id: row for row in self.partitions()}
         self._ends = {row.id: row.end for row in self._partitions.values()}
 
@@ -70,15 +67,14 @@ class Store:
         return list(self._partitions.values())
 
     def partitions(self) -> list[PartitionRow]:
-        """The newest record of a partition is never removed, so the end can be read off it."""
+        """All of them. The newest record of a partition is never removed, so its end can be read off it."""
         rows = self.connection.execute(
-            "SELECT p.id, t.name, p.number, t.compacted, t.retention_ms, "
-            'coalesce((SELECT max(r."offset") + 1 FROM records r WHERE r.partition = p.id), 0) '
+            "SELECT p.id, t.name, p.number, t.compacted, t.retention_ms "
             "FROM partitions p JOIN topics t ON t.id = p.topic ORDER BY p.id"
-        )
+        ).fetchall()
         return [
-            PartitionRow(partition, topic, number, bool(compacted), retention_ms, end)
-            for partition, topic, number, compacted, retention_ms, end in rows
+            PartitionRow(partition, topic, number, bool(compacted), retention_ms, self._kind(compacted).end(partition))
+            for partition, topic, number, compacted, retention_ms in rows
         ]
 
     def _insert_topics(self, specs: Sequence[TopicSpec]) -> None:
@@ -118,93 +114,53 @@ class Store:
             last_offsets.append(offset)
         with _Transaction(self.connection):
             for compacted in (False, True):
-                self._insert(appended, compacted=compacted)
+                of_kind = {id_: new for id_, new in appended.items() if self._partitions[id_].compacted is compacted}
+                if of_kind:
+                    self._kind(compacted).insert(of_kind)
             self.connection.executemany("INSERT OR REPLACE INTO committed VALUES (?, ?, ?)", offsets)
         for partition, records in appended.items():
             self._ends[partition] += len(records)
         return appended, last_offsets
 
-    def _insert(self, appended: Appended, *, compacted: bool) -> None:
-        parameters: list[object] = []
-        rows = 0
-        for partition, records in appended.items():
-            if self._partitions[partition].compacted is not compacted:
-                continue
-            for record in records:
-                parameters.append(partition)
-                parameters.extend(record)
-                rows += 1
-                if rows == ROWS_PER_STATEMENT:
-                    self.connection.execute(_insert_statement(rows, compacted=compacted), parameters)
-                    parameters, rows = [], 0
-        if rows:
-            self.connection.execute(_insert_statement(rows, compacted=compacted), parameters)
-
     def trim(self, now_ms: int) -> int:
-        """Removes what retention no longer keeps, a slice at a time; returns how many (0: all is done)."""
+        """Removes what retention no longer keeps, a slice at a time; returns how many rows (0: all is done)."""
         removed = 0
         with _Transaction(self.connection):
             for row in self._partitions.values():
-                last = self._ends[row.id] - 1
-                if row.compacted:
-                    removed += self.connection.execute(
-                        "DELETE FROM records WHERE position IN (SELECT position FROM records INDEXED BY deletions "
-                        "WHERE compacted AND value IS NULL AND timestamp_ms < ? "
-                        'AND partition = ? AND "offset" < ? LIMIT ?)',
-                        (now_ms - DELETIONS_KEPT_MS, row.id, last, TRIMMED_PER_TRANSACTION),
-                    ).rowcount
-                elif row.retention_ms is not None:
-                    removed += self.connection.execute(
-                        "DELETE FROM records WHERE position IN (SELECT position FROM (SELECT position, timestamp_ms "
-                        'FROM records WHERE partition = ? AND "offset" < ? ORDER BY "offset" LIMIT ?) '
-                        "WHERE timestamp_ms < ?)",
-                        (row.id, last, TRIMMED_PER_TRANSACTION, now_ms - row.retention_ms),
-                    ).rowcount
+                kept_ms = DELETIONS_KEPT_MS if row.compacted else row.retention_ms
+                if kept_ms is not None:
+                    removed += self._kind(row.compacted).trim(row.id, self._ends[row.id], now_ms - kept_ms)
         return removed
 
     # --- reading --------------------------------------------------------------------------------------------
 
     def read(self, partition: int, start: int, end: int, records_max: int, bytes_max: int) -> list[StoredRecord]:
         """Records with start <= offset < end, in order; at least one where there is one, whatever its size."""
-        cursor = self.connection.execute(
-            f"SELECT {_COLUMNS} FROM records "  # noqa: S608 - our own column names
-            'WHERE partition = ? AND "offset" >= ? AND "offset" < ? ORDER BY "offset" LIMIT ?',
-            (partition, start, end, records_max),
-        )
         records: list[StoredRecord] = []
         total_bytes = 0
-        for row in cursor:
-            record = StoredRecord._make(row)
+        # The cursor is dropped on return, and with it SQLite's snapshot: a kept one would let the WAL grow for ever.
+        for record in self._table(partition).read(partition, start, end):
             records.append(record)
             total_bytes += len(record.value or b"")
-            if total_bytes >= bytes_max:
+            if len(records) >= records_max or total_bytes >= bytes_max:
                 break
-        cursor.close()
         return records
 
     def since(self, partition: int, since_ms: int) -> list[StoredRecord]:
         """Backwards from the end, so that it reads no more than it returns. The clock may have been set back a little:
         the first record that is older by CLOCK_STEP_MS ends it.
         """
-        cursor = self.connection.execute(
-            f'SELECT {_COLUMNS} FROM records WHERE partition = ? ORDER BY "offset" DESC',  # noqa: S608 - our own names
-            (partition,),
-        )
         records = []
-        for record in map(StoredRecord._make, cursor):
+        for record in self._table(partition).backwards(partition):
             if record.timestamp_ms < since_ms - CLOCK_STEP_MS:
                 break
             if record.timestamp_ms >= since_ms:
                 records.append(record)
-        cursor.close()
         return records[::-1]
 
     def first_offset(self, partition: int) -> int:
         """The first kept; 0 in an empty partition."""
-        (first,) = self.connection.execute(
-            'SELECT min("offset") FROM records WHERE partition = ?', (partition,)
-        ).fetchone()
-        return int(first or 0)
+        return self._table(partition).first_offset(partition) or 0
 
     def committed(self) -> dict[tuple[str, int], int]:
         """(group, partition row id) → the next offset the group wants."""
@@ -214,6 +170,14 @@ class Store:
     def data_version(self) -> int:
         """Changes whenever another connection has committed."""
         return int(self.connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def _table(self, partition: int) -> Batches | Latest:
+        if partition not in self._partitions:  # created since, through the owner's connection
+            self._partitions = {row.id: row for row in self.partitions()}
+        return self._kind(self._partitions[partition].compacted)
+
+    def _kind(self, compacted: object) -> Batches | Latest:
+        return self._compacted if compacted else self._plain
 
 
 class _Transaction:
@@ -232,10 +196,3 @@ class _Transaction:
         finally:
             if self._connection.in_transaction:  # SQLite has rolled back by itself after some errors
                 self._connection.execute("ROLLBACK")
-
-
-@cache
-def _insert_statement(rows: int, *, compacted: bool) -> str:
-    verb = "INSERT OR REPLACE" if compacted else "INSERT"
-    values = ", ".join([f"(?, ?, ?, ?, ?, ?, ?, {int(compacted)})"] * rows)
-    return f"{verb} INTO records (partition, {_COLUMNS}, compacted) VALUES {values}"

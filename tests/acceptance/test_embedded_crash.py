@@ -65,9 +65,10 @@ async def killed_run(settings: Settings, first: dict[str, int], moments: random.
         killing = asyncio.get_running_loop().call_later(moments.uniform(0, KILL_SECONDS_MAX), process.kill)
         lines += (await asyncio.wait_for(process.stdout.read(), 30)).splitlines(keepends=True)
         killing.cancel()
+    except BaseException:
+        process.kill()
+        raise
     finally:
-        if process.returncode is None:
-            process.kill()
         await process.communicate()
     assert process.returncode == -9
     newest: dict[str, int] = {}

@@ -124,8 +124,9 @@ async def test_after_a_stop_it_says_that_it_is_closed(settings: Settings):
 
 async def test_retention_runs_by_itself(settings: Settings, monkeypatch: pytest.MonkeyPatch):
     log = await started(settings)
-    await log.append_all([event(b"k", topic=Topic.STRIPE_OTHER, partition=0) for _ in range(10)])
-    long_ago = "UPDATE records SET timestamp_ms = 0"
+    await log.append_all([event(b"k", topic=Topic.STRIPE_OTHER, partition=0) for _ in range(9)])
+    await log.append(event(b"k", topic=Topic.STRIPE_OTHER, partition=0))
+    long_ago = "UPDATE batches SET timestamp_ms = 0"
     await log.file._writer.call(lambda store: store.connection.execute(long_ago))
     await log.stop()
     monkeypatch.setattr(log_file, "RETENTION_SECONDS", 0.01)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.embedded.store import DELETIONS_KEPT_MS, ROWS_PER_STATEMENT, Store
+from streams.embedded.batches import BATCH_BYTES_MAX, BATCH_RECORDS_MAX
+from streams.embedded.store import DELETIONS_KEPT_MS, Store
 from streams.embedded.stored import Append, OffsetCommit
 from streams.errors import LogUnusable, WrongSettings
 from streams.topics import TopicSpec
@@ -44,10 +45,15 @@ def test_each_job_learns_the_offset_of_its_last_record(store: Store):
     assert last_offsets == [1, -1, 0, 2]
 
 
-def test_a_group_larger_than_one_statement_is_written_whole(store: Store):
-    count = 3 * ROWS_PER_STATEMENT + 5
+def test_a_group_larger_than_a_row_holds_is_spread_over_rows_and_read_from_any_offset(store: Store):
+    count = 2 * BATCH_RECORDS_MAX + 5
     write(store, [row(PLAIN, b"%d" % number) for number in range(count)])
+    write(store, [row(OTHER, b"%d" % number, bytes(BATCH_BYTES_MAX // 2)) for number in range(5)])
     assert [record.key for record in read(store, PLAIN)] == [b"%d" % number for number in range(count)]
+    assert [record.key for record in read(store, OTHER)] == [b"%d" % number for number in range(5)]
+    for start in (0, 1, BATCH_RECORDS_MAX - 1, BATCH_RECORDS_MAX, count - 1):
+        assert store.read(PLAIN, start, count, 1, 1)[0].offset == start
+    assert store.connection.execute("SELECT count(*) FROM batches").fetchone() == (6,)
 
 
 def test_a_compacted_topic_keeps_the_newest_record_of_each_key_at_its_offset(store: Store):
@@ -73,7 +79,8 @@ def test_a_deletion_replaces_the_value_and_stays_readable_for_a_day(store: Store
 
 
 def test_the_newest_record_is_never_removed_so_that_no_offset_is_given_twice(store: Store):
-    write(store, [row(CHANGELOG, b"a", b"1"), row(CHANGELOG, b"a", None), row(TRIMMED, b"x"), row(TRIMMED, b"y")])
+    write(store, [row(CHANGELOG, b"a", b"1"), row(CHANGELOG, b"a", None), row(TRIMMED, b"x")])
+    write(store, [row(TRIMMED, b"y")])
     store.trim(now_ms=10 * DELETIONS_KEPT_MS)
     store = reopened(store)
     assert [(record.offset, record.key) for record in read(store, TRIMMED)] == [(1, b"y")]
