@@ -85,13 +85,13 @@ class KafkaTransactor:
         try:
             async with asyncio.timeout(COMMIT_SECONDS_MAX):
                 return await self._commit(batch, sends)
-        except (KafkaError, OSError, TimeoutError, AssertionError) as error:
-            # A transaction that timed out surfaces as ProducerFenced too: in either case what this worker holds in
-            # memory is ahead of the log, and only a restart brings the two together.
+        except Exception as error:
+            # Whatever it is: a transaction that timed out surfaces as ProducerFenced too, and fencing as
+            # IllegalOperation. What this worker has in mind is ahead of the log; a restart brings the two together.
             raise Fenced(
                 f"the transaction of {self._name} failed ({type(error).__name__}: {error}): another worker owns the "
-                "partition now, or the broker refused it. This worker stops, nothing of it was committed; start it "
-                "again."
+                "partition now, or the broker refused it. It is in the log as a whole or not at all; this worker "
+                "stops, start it again."
             ) from error
         finally:
             _look_at_failures(sends)
@@ -106,10 +106,10 @@ class KafkaTransactor:
             change_sent = producer.send(self._changelog, change.value, key=change.key, partition=self._source.partition)
             sends.append(await change_sent)
         await producer.flush()
-        offsets = {self._source: OffsetAndMetadata(batch.next_offset, "")}
-        await producer.send_offsets_to_transaction(offsets, self._group)
         for sent in sends:
             sent.result()  # aiokafka would commit although a send failed
+        offsets = {self._source: OffsetAndMetadata(batch.next_offset, "")}
+        await producer.send_offsets_to_transaction(offsets, self._group)
         await producer.commit_transaction()
         return int(sends[-1].result().offset) if batch.changelog else None
 
