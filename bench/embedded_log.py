@@ -24,8 +24,9 @@ from streams.settings import Settings
 
 IN_FLIGHT = 64
 RECORD_BYTES = 3000
-ROUND_RECORDS = 9600
-ROUNDS = 9
+ROUND_RECORDS = 3200
+ROUNDS = 31
+"""Many short ones: on a shared machine two rounds side by side meet the same neighbours."""
 KEYS = 500
 
 
