@@ -240,6 +240,9 @@ async def fleet(bootstrap: str, scratch: Path, **settings: object) -> AsyncItera
     fleet = Fleet(chosen, log, scratch, seed)
     try:
         yield fleet
+    except BaseException as error:
+        error.add_note(f"to repeat: MILLRACE_TEST_SEED={seed}; what the workers said: {scratch}")
+        raise
     finally:
         fleet.close()
         await log.stop()
