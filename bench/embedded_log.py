@@ -11,6 +11,7 @@ import sqlite3
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
@@ -24,14 +25,17 @@ from streams.settings import Settings
 
 IN_FLIGHT = 64
 RECORD_BYTES = 3000
-ROUND_RECORDS = 3200
-ROUNDS = 31
-"""Many short ones: on a shared machine two rounds side by side meet the same neighbours."""
+ROUND_RECORDS = 6400
+"""More than a checkpoint's worth of pages, so that each round pays for one."""
+ROUNDS = 15
 KEYS = 500
 
 
 async def main() -> None:
     value = os.urandom(RECORD_BYTES)
+    keys = [b"cus_%d" % (number % KEYS) for number in range(ROUND_RECORDS)]
+    records = [NewRecord(Topic.CUSTOMER_EVENTS, key, value, Source.WEBHOOK, 0) for key in keys]
+    rows = [(key, value) for key in keys]
     with tempfile.TemporaryDirectory(prefix="millrace-bench-") as folder:
         log = EmbeddedLog(Settings(broker=f"sqlite:///{folder}/log.db"))
         await log.start()
@@ -39,9 +43,9 @@ async def main() -> None:
         tune(rival)
         rival.execute("CREATE TABLE records (id INTEGER PRIMARY KEY, key BLOB, value BLOB)")
         try:
-            await _log_round(log, value)
-            _bare_round(rival, value)
-            pairs = [(await _log_round(log, value), _bare_round(rival, value)) for _ in range(ROUNDS)]
+            await _log_round(log, records)
+            _bare_round(rival, rows)
+            pairs = [(await _log_round(log, records), _bare_round(rival, rows)) for _ in range(ROUNDS)]
         finally:
             await log.stop()
             rival.close()
@@ -59,29 +63,27 @@ async def main() -> None:
     )
 
 
-async def _log_round(log: EmbeddedLog, value: bytes) -> float:
-    numbers = iter(range(ROUND_RECORDS))
+async def _log_round(log: EmbeddedLog, records: Sequence[NewRecord]) -> float:
+    remaining = iter(records)
 
     async def appender() -> None:
-        for number in numbers:
-            key = b"cus_%d" % (number % KEYS)
-            await log.append(NewRecord(Topic.CUSTOMER_EVENTS, key, value, Source.WEBHOOK, number))
+        for record in remaining:
+            await log.append(record)
 
     began = time.perf_counter()
     async with asyncio.TaskGroup() as appenders:
         for _ in range(IN_FLIGHT):
             appenders.create_task(appender())
-    return ROUND_RECORDS / (time.perf_counter() - began)
+    return len(records) / (time.perf_counter() - began)
 
 
-def _bare_round(rival: sqlite3.Connection, value: bytes) -> float:
+def _bare_round(rival: sqlite3.Connection, rows: Sequence[tuple[bytes, bytes]]) -> float:
     began = time.perf_counter()
-    for first in range(0, ROUND_RECORDS, IN_FLIGHT):
-        rows = [(b"cus_%d" % (number % KEYS), value) for number in range(first, first + IN_FLIGHT)]
+    for first in range(0, len(rows), IN_FLIGHT):
         rival.execute("BEGIN IMMEDIATE")
-        rival.executemany("INSERT INTO records (key, value) VALUES (?, ?)", rows)
+        rival.executemany("INSERT INTO records (key, value) VALUES (?, ?)", rows[first : first + IN_FLIGHT])
         rival.execute("COMMIT")
-    return ROUND_RECORDS / (time.perf_counter() - began)
+    return len(rows) / (time.perf_counter() - began)
 
 
 if __name__ == "__main__":

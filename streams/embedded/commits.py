@@ -143,6 +143,10 @@ class CommitThread:
                 self._wait_for_room(group, error)
             else:
                 self._post(self._reports.failed, group.handovers, group.jobs, self._broken(error))
+        except Exception as error:
+            logger.exception("action=log_writer_failed: a bug of Millrace")
+            failure = LogUnusable(f"The log {self._store.path} was handed something it cannot write: {error}. Restart.")
+            self._post(self._reports.failed, group.handovers, group.jobs, failure)
         else:
             self._post(self._reports.written, group)
 

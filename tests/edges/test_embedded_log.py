@@ -11,7 +11,7 @@ from processors.record import Record, Source, Topic
 from streams import topics
 from streams.embedded import writer
 from streams.embedded.log import EmbeddedLog
-from streams.errors import Fenced, LogUnavailable
+from streams.errors import Fenced, LogUnavailable, LogUnusable
 from streams.log import Position, Reached
 from streams.settings import Settings
 from streams.transactions.transactor import Batch, ChangelogRecord
@@ -117,6 +117,14 @@ async def test_a_queue_that_is_full_refuses_at_once_and_goes_on_when_it_has_been
     assert len(results) - len(refused) == writer.QUEUED_BYTES_MAX // (1024 * 1024 + writer.RECORD_BYTES)
     assert "cannot keep up" in str(refused[0])
     assert await log.append(event(b"k"))
+
+
+async def test_a_record_that_cannot_be_written_leaves_nobody_waiting(log: EmbeddedLog):
+    with pytest.raises(LogUnusable, match="cannot write"):
+        await log.append(event(b"k", range(3)))  # our own bug, whatever the types say
+    with pytest.raises(LogUnusable, match="cannot write"):
+        await log.append(event(b"k"))
+    assert "Restart" in str(log.trouble)
 
 
 # --- transactions ---------------------------------------------------------------------------------------------
