@@ -3,13 +3,14 @@ PYTHON ?= python3
 UV_VERSION = 0.13.9
 BIN = .venv/bin
 SECONDS ?= 600
+TEST_PROCESSES ?= 2
 
 .PHONY: run test check bench simulate format
 run: .venv            ## the whole of Millrace on this machine; ONCE=1 stops when the sample history has settled
 	$(BIN)/millrace try $(if $(ONCE),--once)
 
 test: .venv           ## every test; what is missing on this machine is named and counted as skipped
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 check: .venv          ## format, lint, types, architecture
 	$(BIN)/ruff format --check .
