@@ -50,7 +50,7 @@ async def main(kind: str, broker: str) -> None:
 
 
 async def _millrace(settings: Settings, parts: AsyncExitStack) -> int:
-    server = EdgeServer(settings, await _started_log(settings, parts), lambda: None, CollectorRegistry())
+    server = EdgeServer(settings, await _started_log(settings, parts), CollectorRegistry())
     await server.start()
     parts.push_async_callback(server.stop)
     return server.port

@@ -36,19 +36,18 @@ Route = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class EdgeServer:
-    """`readiness` says why the edge should get no traffic now, or None. Raises WrongSettings without a secret."""
+    """Raises WrongSettings without a secret."""
 
     def __init__(
         self,
         settings: Settings,
         log: Log,
-        readiness: Callable[[], str | None],
         registry: CollectorRegistry,
         *,
         append_seconds_max: float = APPEND_SECONDS_MAX,
     ) -> None:
         require(settings, "stripe_webhook_secrets")
-        webhook = StripeWebhook(
+        self._webhook = StripeWebhook(
             verifier=SignatureVerifier(settings.stripe_webhook_secrets),
             accepts=Accepts(settings.stripe_livemode, frozenset(settings.stripe_accounts)),
             log=log,
@@ -56,13 +55,12 @@ class EdgeServer:
             append_seconds_max=append_seconds_max,
         )
         self._routes: dict[tuple[str, str], Route] = {
-            ("POST", "/webhooks/stripe"): webhook,
+            ("POST", "/webhooks/stripe"): self._webhook,
             ("GET", "/livez"): self._livez,
             ("GET", "/readyz"): self._readyz,
         }
         self._methods = {path: method for method, path in self._routes}
         self._settings = settings
-        self._readiness = readiness
         self._runner: web.ServerRunner | None = None
 
     @property
@@ -70,6 +68,10 @@ class EdgeServer:
         """The port it listens on, also where MILLRACE_EDGE_PORT is 0; only while it runs."""
         assert self._runner is not None, "not started"
         return int(self._runner.addresses[0][1])
+
+    def not_ready(self) -> str | None:
+        """None, or why the edge should get no traffic now."""
+        return self._webhook.not_ready()
 
     async def start(self) -> None:
         """Raises OSError when the address is taken."""
@@ -109,7 +111,7 @@ class EdgeServer:
         return answers.ok()
 
     async def _readyz(self, _request: web.BaseRequest) -> web.StreamResponse:
-        reason = self._readiness()
+        reason = self.not_ready()
         return answers.ok() if reason is None else answers.error(503, reason)
 
 

@@ -29,6 +29,10 @@ BODY_SECONDS_MAX: Final = 10.0
 _logger = structlog.get_logger(__name__)
 
 
+NOT_READY_SECONDS: Final = 5.0
+"""After an append that failed, unless one succeeds earlier: long enough for a load balancer to notice."""
+
+
 class StripeWebhook:
     """`append_seconds_max`: what comes later than this is answered 503, and Stripe will send it again."""
 
@@ -46,6 +50,11 @@ class StripeWebhook:
         self._log = log
         self._metrics = metrics
         self._deadline = SharedDeadline(append_seconds_max)
+        self._not_ready_until = 0.0
+
+    def not_ready(self) -> str | None:
+        """Why the edge should get no traffic now. It is tried again after a while, since only traffic can tell."""
+        return "the log does not acknowledge" if time.monotonic() < self._not_ready_until else None
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         body = await self._read(request)
@@ -81,6 +90,7 @@ class StripeWebhook:
         try:
             await self._deadline.within(self._log.append(record))
         except (TimeoutError, MillraceError) as error:
+            self._not_ready_until = time.monotonic() + NOT_READY_SECONDS
             self._metrics.count(Outcome.LOG_UNAVAILABLE)
             _logger.warning(
                 "the log did not acknowledge; Stripe will send it again",
@@ -89,6 +99,7 @@ class StripeWebhook:
                 reason=str(error) or f"no acknowledgement within {self._deadline.seconds_max} s",
             )
             return answers.log_unavailable()
+        self._not_ready_until = 0.0
         if isinstance(routed, Misdirected):
             self._metrics.count(Outcome.MISDIRECTED)
             _logger.warning(

@@ -34,10 +34,7 @@ class Edge:
     def __init__(self, session, *, append_seconds_max=5.0):
         self.log = MemoryLog()
         self.registry = CollectorRegistry()
-        self.not_ready = None
-        self.server = EdgeServer(
-            SETTINGS, self.log, lambda: self.not_ready, self.registry, append_seconds_max=append_seconds_max
-        )
+        self.server = EdgeServer(SETTINGS, self.log, self.registry, append_seconds_max=append_seconds_max)
         self.session = session
 
     async def start(self):
@@ -307,9 +304,13 @@ async def test_a_deadline_passes_on_a_cancellation_that_is_not_its_own():
 async def test_it_says_whether_it_lives_and_is_ready(edge):
     assert (await edge.get("/livez"))[0] == 200
     assert (await edge.get("/readyz"))[0] == 200
-    edge.not_ready = "the log is still opening"
-    assert (await edge.get("/readyz"))[:2] == (503, {"error": "the log is still opening"})
+    edge.log.broken = True
+    assert (await edge.post())[0] == 503
+    assert (await edge.get("/readyz"))[:2] == (503, {"error": "the log does not acknowledge"})
     assert (await edge.get("/livez"))[0] == 200
+    edge.log.broken = False
+    assert (await edge.post())[0] == 200
+    assert (await edge.get("/readyz"))[0] == 200
 
 
 async def test_other_paths_are_404_and_other_methods_405(edge):
@@ -377,12 +378,12 @@ async def test_a_body_that_does_not_come_is_not_waited_for_for_ever(edge, monkey
 
 def test_without_a_secret_it_does_not_start():
     with pytest.raises(WrongSettings, match="MILLRACE_STRIPE_WEBHOOK_SECRETS"):
-        EdgeServer(Settings(), MemoryLog(), lambda: None, CollectorRegistry())
+        EdgeServer(Settings(), MemoryLog(), CollectorRegistry())
 
 
 async def test_a_taken_port_is_an_error_and_leaves_nothing_behind(edge):
     taken = SETTINGS.model_copy(update={"edge_port": edge.server.port})
-    second = EdgeServer(taken, MemoryLog(), lambda: None, CollectorRegistry())
+    second = EdgeServer(taken, MemoryLog(), CollectorRegistry())
     with pytest.raises(OSError, match="in use"):
         await second.start()
     await second.stop()

@@ -20,7 +20,7 @@ SETTINGS = Settings(stripe_webhook_secrets=("whsec_tests",), stripe_livemode=Fal
 @pytest.fixture
 async def edge():
     log = MemoryLog()
-    server = EdgeServer(SETTINGS, log, lambda: None, CollectorRegistry())
+    server = EdgeServer(SETTINGS, log, CollectorRegistry())
     await server.start()
     yield log, f"http://127.0.0.1:{server.port}"
     await server.stop()
