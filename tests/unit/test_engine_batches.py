@@ -25,6 +25,31 @@ async def test_an_idle_lane_commits_a_record_at_once():
     await bench.engine.close()
 
 
+async def test_records_fetched_together_are_one_batch_although_they_arrive_one_by_one():
+    bench = Bench()
+    await bench.open(0)
+    first, second = bench.consumer.fetch(0, 1)
+    await bench.submit(first)
+    for _ in range(5):  # Faust takes a few turns of the loop for each: the lane has made its first step by then
+        await asyncio.sleep(0)
+    await bench.submit(second)
+    await bench.settled(2)
+    (batch,) = bench.batches()
+    assert batch.next_offset == 2
+    await bench.engine.close()
+
+
+async def test_a_record_that_is_lost_on_the_way_does_not_hold_up_the_others():
+    bench = Bench()
+    await bench.open(0)
+    first, _lost = bench.consumer.fetch(0, 1)
+    await bench.submit(first)
+    await bench.settled(1)
+    (batch,) = bench.batches()
+    assert batch.next_offset == 1
+    await bench.engine.close()
+
+
 async def test_what_gathers_during_a_commit_makes_one_batch_with_one_changelog_record_per_key():
     bench = Bench()
     await bench.open(0)
