@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from streams import roles
+import streams
+from streams import roles, samples
 from streams.catalogue_file import load_catalogue
 from streams.cli.context import Context, run, run_until_signal
 from streams.cli.output import notices, print_json, print_table, say
@@ -20,6 +21,7 @@ from streams.roles import Addresses
 from streams.samples import SendReport, send_sample
 from streams.settings import Settings
 
+EXAMPLE = "catalogue.example.toml"
 TRY_SECRET = "whsec_only_for_trying_out"  # noqa: S105 - signs a sample on this machine, nothing else
 TRY_REQUESTS_PER_MINUTE = 6000
 """The simulated Kit of a try-out is in no hurry to refuse: nobody should wait a minute for a first look."""
@@ -34,13 +36,13 @@ def add_to(app: typer.Typer) -> None:
 
 def try_out(
     once: Annotated[bool, typer.Option("--once", help="End when the sample history has settled.")] = False,
-    catalogue: Annotated[Path, typer.Option(help="The catalogue to try.")] = Path("catalogue.example.toml"),
+    catalogue: Annotated[Path | None, typer.Option(help="Another catalogue than the example.")] = None,
     customers: Annotated[int, typer.Option(min=1, help="Customers in the sample history.")] = 25,
     seed: Annotated[int, typer.Option(help="Another seed, another history.")] = 1,
 ) -> None:
     """The whole of Millrace on this machine, with a simulated Kit and a sample Stripe history."""
     configure_logging("text")
-    raise typer.Exit(run_until_signal(lambda stop: _try(stop, once, catalogue, customers, seed)))
+    raise typer.Exit(run_until_signal(lambda stop: _try(stop, once, catalogue or _example_catalogue(), customers, seed)))
 
 
 async def _try(stop: asyncio.Event, once: bool, catalogue: Path, customers: int, seed: int) -> int:
@@ -62,6 +64,12 @@ async def _try(stop: asyncio.Event, once: bool, catalogue: Path, customers: int,
             stop.set()
             await asyncio.wait({running})
             await kit.stop()
+
+
+def _example_catalogue() -> Path:
+    """At the top of a checkout; in an installed wheel beside the samples that it fits."""
+    beside_samples = Path(samples.__file__).parent / EXAMPLE
+    return beside_samples if beside_samples.exists() else Path(streams.__file__).parent.parent / EXAMPLE
 
 
 def _try_settings(folder: Path, catalogue: Path, kit_url: str) -> Settings:
