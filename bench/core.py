@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from bench.figures import report
 from processors import messages
 from processors.catalogue.document import parse
 from processors.customer import CustomersState, advance
@@ -113,7 +114,6 @@ def of_kind(kind: str, event: Event) -> dict[str, object]:
     loads_us = microseconds(lambda: orjson.loads(value))
     advance_us = microseconds(lambda: advance(table, record))
     return {
-        "bench": "core",
         "kind": kind,
         "bytes": len(value),
         "advance_us": round(advance_us, 1),
@@ -131,8 +131,6 @@ def in_bulk() -> dict[str, object]:
         table.take(key, value)
     seconds = time.process_time() - start
     return {
-        "bench": "core",
-        "kind": "bulk",
         "events": len(values),
         "events_per_cpu_second": round(len(values) / seconds),
     }
@@ -140,8 +138,8 @@ def in_bulk() -> dict[str, object]:
 
 def main() -> None:
     for kind, event in last_of_each_kind().items():
-        print(json.dumps(of_kind(kind, event)))
-    print(json.dumps(in_bulk()))
+        report("core_microseconds", **of_kind(kind, event))
+    report("core_in_bulk", **in_bulk())
 
 
 if __name__ == "__main__":
