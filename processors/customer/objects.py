@@ -199,12 +199,17 @@ class InvoiceLine(Read, frozen=True, kw_only=True):
         return Price(id=price, product=details.product if details else None)
 
     @property
-    def is_regular(self) -> bool:
-        """Of a subscription's item for a period to come: no proration, nothing added to the invoice by hand."""
+    def is_of_item(self) -> bool:
+        """Of a subscription's item: nothing added to the invoice by hand."""
         if self.parent is not None:
-            item = self.parent.subscription_item_details
-            return item is not None and self.parent.invoice_item_details is None and not item.proration
-        return self.type != "invoiceitem" and not self.proration
+            return self.parent.subscription_item_details is not None and self.parent.invoice_item_details is None
+        return self.type != "invoiceitem"
+
+    @property
+    def is_regular(self) -> bool:
+        """Of a subscription's item for a whole period: no proration."""
+        item = self.parent.subscription_item_details if self.parent else None
+        return self.is_of_item and not (item.proration if item else self.proration)
 
 
 class InvoiceLines(Read, frozen=True, kw_only=True):

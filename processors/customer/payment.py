@@ -22,6 +22,9 @@ PAYMENTS = {
 }
 """By a session's `payment_status`; completed is not paid. One we do not know yet has not cleared."""
 
+TRIAL_INVOICES_MAX = 4
+"""Invoices of 0 whose lines are kept: each change during a trial may make one, and the first after it may be one."""
+
 _invoice = msgspec.json.Decoder(objects.Invoice)
 _session = msgspec.json.Decoder(objects.CheckoutSession)
 
@@ -54,8 +57,16 @@ def _paid(event: Event, read: objects.Invoice) -> PaidInvoice:
         amount_minor=read.amount_paid,
         currency=read.currency or "",
         reason=read.billing_reason or "",
-        lines=tuple(_line(line) for line in read.lines.data if line.is_regular),
+        lines=tuple(_line(line) for line in _counted(read)),
     )
+
+
+def _counted(read: objects.Invoice) -> list[objects.InvoiceLine]:
+    """The regular lines. A first invoice may have none: with a billing anchor it is for a part of a period."""
+    regular = [line for line in read.lines.data if line.is_regular]
+    if regular or read.billing_reason not in FIRST_REASONS:
+        return regular
+    return [line for line in read.lines.data if line.is_of_item]
 
 
 def _line(line: objects.InvoiceLine) -> PaidLine:
@@ -81,11 +92,15 @@ def _earlier(known: PaidInvoice | None, paid: PaidInvoice) -> PaidInvoice:
 
 
 def _thinned(invoices: dict[str, PaidInvoice]) -> dict[str, PaidInvoice]:
-    """Lines are kept where they may be those of the first payment: of a first invoice and of the earliest other one."""
-    others = [(paid.period_start, paid.paid_at, key) for key, paid in invoices.items() if _may_be_thinned(paid)]
-    earliest = min(others)[2] if others else ""
+    """Lines are kept where they may be those of the first payment: of a first invoice, of the earliest other one that
+    cost something, and of the earliest of those that did not.
+    """
+    others = sorted((paid.period_start, paid.paid_at, key) for key, paid in invoices.items() if _may_be_thinned(paid))
+    costing = [key for _, _, key in others if invoices[key].amount_minor]
+    free = [key for _, _, key in others if not invoices[key].amount_minor]
+    kept = {*costing[:1], *free[:TRIAL_INVOICES_MAX]}
     return {
-        key: replace(paid, lines=()) if _may_be_thinned(paid) and key != earliest else paid
+        key: replace(paid, lines=()) if _may_be_thinned(paid) and key not in kept else paid
         for key, paid in invoices.items()
     }
 

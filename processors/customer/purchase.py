@@ -67,14 +67,14 @@ def first_payment(subscription: Subscription) -> PaidInvoice | None:
 
     1. its first invoice (a coupon may make it 0), unless it is a trial's: 0, and for a period within the trial;
     2. the invoice whose period begins where the trial ended;
-    3. where that first period went unpaid, the earliest other one.
+    3. where that first period went unpaid, the earliest other one that is not the trial's.
     """
     terms = subscription.terms
     if terms is None:
         return None
     # Of all others than these no lines are kept, see payment.fold_paid_invoice.
-    paid = [each for each in subscription.invoices.values() if each.lines]
-    first = [each for each in paid if each.reason in FIRST_REASONS and not _is_trials(each, terms)]
+    paid = [each for each in subscription.invoices.values() if each.lines and not _is_trials(each, terms)]
+    first = [each for each in paid if each.reason in FIRST_REASONS]
     later = [each for each in paid if each.reason not in FIRST_REASONS]
     if not subscription.started_unpaid:
         later = [each for each in later if _follows_trial(each, terms)]

@@ -285,3 +285,52 @@ def test_two_offers_give_one_field_the_value_of_the_higher_tier():
     assert story.tags() == {"customer", "starter-member", "pro-member"}
     assert story.fields()["plan"] == "Pro"
     assert story.changes[-1].fields["plan"] == "Pro"
+
+
+def changed_in_its_trial(*, converts: bool) -> list[Event]:
+    """A change of plan during a trial makes an invoice of 0 for what is left of it."""
+    trial = {"trial_end": T0 + 14 * DAY}
+    before = [
+        stripe.customer_created(),
+        stripe.subscription_created(status="trialing", **trial),
+        stripe.invoice_paid(amount_paid=0, period_end=T0 + 14 * DAY),
+        stripe.invoice_paid(
+            invoice_id="in_2",
+            billing_reason="subscription_update",
+            amount_paid=0,
+            period_start=T0 + 3 * DAY,
+            period_end=T0 + 14 * DAY,
+        ),
+    ]
+    after = {"at": T0 + 14 * DAY, "period_start": T0 + 14 * DAY, "previous": {"status": "trialing"}} | trial
+    if not converts:
+        return [*before, stripe.subscription_updated(status="past_due", **after)]
+    paid = stripe.invoice_paid(invoice_id="in_3", billing_reason="subscription_cycle", period_start=T0 + 14 * DAY)
+    return [*before, stripe.subscription_updated(**after), paid]
+
+
+def test_l2_a_trial_that_was_changed_on_its_way_is_purchased_when_it_converts():
+    events = changed_in_its_trial(converts=True)
+    for told in (events, events[::-1], events[:3] + events[:2:-1]):
+        assert Story().hear(*told).sequences == ["Welcome to Pro"]
+
+
+def test_a_trial_that_was_changed_and_never_paid_is_no_purchase():
+    for told in (events := changed_in_its_trial(converts=False)), events[::-1]:
+        assert Story().hear(*told).sequences == []
+
+
+@pytest.mark.parametrize("shape", Shape)
+def test_a_first_invoice_for_a_part_of_a_period_is_the_purchase(shape: Shape):
+    """As with a billing anchor: every line of it is a proration."""
+    story = Story().hear(stripe.customer_created(), stripe.subscription_created(shape=shape))
+    story.hear(stripe.invoice_paid(proration=True, shape=shape))
+    assert story.sequences == ["Welcome to Pro"]
+
+
+@pytest.mark.parametrize("shape", Shape)
+def test_a_proration_of_a_later_invoice_is_none(shape: Shape):
+    story = Story().hear(stripe.customer_created(), stripe.subscription_updated(previous={"status": "past_due"}))
+    story.hear(stripe.subscription_updated(status="past_due", previous={"status": "active"}))
+    story.hear(stripe.invoice_paid(billing_reason="subscription_update", proration=True, shape=shape))
+    assert story.sequences == []
