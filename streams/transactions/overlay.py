@@ -1,4 +1,8 @@
-"""The table as the steps of one batch see it: the states written in the open transaction, else the committed ones."""
+"""The table as the steps of one batch see it: the states written in the open transaction, else the committed ones.
+
+A committed state is read and decoded once in a batch, however many of its records ask for it: nothing but the batch's
+own commit changes the partition meanwhile.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,12 +28,15 @@ class Overlay(Generic[S]):
         self._decode = decode
         self.written: dict[str, Written[S]] = {}
         """The last state given to each key, in the order in which the keys were first written."""
+        self._committed: dict[str, S | None] = {}
 
     def get(self, key: str) -> S | None:
         if (written := self.written.get(key)) is not None:
             return written.state
-        encoded = self._read(key.encode())
-        return None if encoded is None else decoded_state(self._decode, key, encoded)
+        if key not in self._committed:
+            encoded = self._read(key.encode())
+            self._committed[key] = None if encoded is None else decoded_state(self._decode, key, encoded)
+        return self._committed[key]
 
 
 def decoded_state(decode: Callable[[bytes], S], key: str, encoded: bytes) -> S:
@@ -39,5 +46,5 @@ def decoded_state(decode: Callable[[bytes], S], key: str, encoded: bytes) -> S:
     except Exception as error:
         raise LogUnusable(
             f"the state of {key!r} in the table cannot be read ({error}): it was written by a newer Millrace, or by "
-            "none. Start the version that wrote it, or rebuild the table from the log."
+            "none. Start the version that wrote it."
         ) from error

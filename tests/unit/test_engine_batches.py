@@ -10,6 +10,7 @@ from processors.record import Advanced, Record, Source, Topic, View
 from streams.errors import Fenced, LogUnusable
 from streams.transactions import batch as batch_module
 from streams.transactions.batch import BATCH_RECORDS_MAX
+from streams.transactions.overlay import Overlay, Written
 from tests.unit.engine_parts import Bench, Total, counting_agent
 
 
@@ -214,3 +215,18 @@ async def test_a_state_that_cannot_be_read_stops_the_worker_instead_of_burying_r
     assert "'k'" in str(bench.failures[0])
     assert bench.batches() == []
     await bench.engine.close()
+
+
+def test_a_committed_state_is_decoded_once_in_a_batch_and_gives_way_to_what_the_batch_writes():
+    table, decoded = {b"k": b"1"}, []
+
+    def decode(encoded: bytes) -> int:
+        decoded.append(encoded)
+        return int(encoded)
+
+    overlay = Overlay(table.get, decode)
+    assert [overlay.get("k"), overlay.get("k"), overlay.get("absent"), overlay.get("absent")] == [1, 1, None, None]
+    assert decoded == [b"1"]
+    overlay.written["k"] = Written(2, b"2")
+    overlay.written["absent"] = Written(3, b"3")
+    assert (overlay.get("k"), overlay.get("absent")) == (2, 3)
