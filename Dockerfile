@@ -2,7 +2,8 @@
 FROM python:3.11-slim AS build
 WORKDIR /build
 RUN pip install --no-cache-dir uv==0.13.9
-COPY pyproject.toml uv.lock README.md LICENSE ./
+COPY pyproject.toml uv.lock README.md LICENSE catalogue.example.toml ./
+COPY codes codes
 COPY streams streams
 COPY processors processors
 COPY projections projections

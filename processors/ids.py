@@ -24,7 +24,7 @@ IntentId = NewType("IntentId", str)
 
 
 def normalised_email(email: str) -> str:
-    """Unicode NFC, trimmed, lower-cased; plus-addresses are kept apart (INTERFACES §5)."""
+    """Unicode NFC, trimmed, lower-cased; plus-addresses are kept apart (docs/interfaces.md §5)."""
     return unicodedata.normalize("NFC", email).strip().lower()
 
 

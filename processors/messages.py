@@ -1,4 +1,4 @@
-"""What Millrace itself writes into the log: JSON with a `type` and a `schema` number (INTERFACES §5).
+"""What Millrace itself writes into the log: JSON with a `type` and a `schema` number (docs/interfaces.md §5).
 
 Events are in the past tense, commands imperative. `encode` and the decoders are the only way in and out; a value that
 does not fit raises `msgspec.ValidationError`, which names the path (the caller makes a dead letter of it).
@@ -55,7 +55,7 @@ class TagWish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A tag that a customer wants its subscriber to hold, and why: `rule` as `offer 'Pro' while.active`.
 
     `tier_rank`: 0 for none, else 1 for the lowest; `period_end`: seconds since the epoch, 0 where there is none;
-    `place`: the offer's place in the file, top-level rules 0. The last three settle conflicts (INTERFACES §6).
+    `place`: the offer's place in the file, top-level rules 0. The last three settle conflicts (docs/interfaces.md §6).
     """
 
     name: str
@@ -143,7 +143,7 @@ class AddToSequence(msgspec.Struct, frozen=True, tag="add_to_sequence", tag_fiel
 
 
 Request = Upsert | AddTag | RemoveTag | AddToSequence
-"""One call to Kit, with Kit's ids. All four may be repeated without harm (facts/kit.md §2)."""
+"""One call to Kit, with Kit's ids. All four may be repeated without harm (docs/facts/kit.md §2)."""
 
 
 class Intent(Message, frozen=True, kw_only=True, tag="intent"):

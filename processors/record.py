@@ -1,7 +1,7 @@
 """A record of the log as the core sees it, what a step makes of it, and the shape that every step has.
 
 The shell (streams/transactions) reads records, calls a step for each, and commits what comes back: the one state
-written, the outputs and the consumed offset, together or not at all (DESIGN §2).
+written, the outputs and the consumed offset, together or not at all (docs/design.md §2).
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class Source(StrEnum):
 
 
 class Topic(StrEnum):
-    """Every topic by its name without the prefix (INTERFACES §5)."""
+    """Every topic by its name without the prefix (docs/interfaces.md §5)."""
 
     CUSTOMER_EVENTS = "customer.events"
     PAYMENT_EVENTS = "payment.events"

@@ -1,7 +1,7 @@
 """What has happened and what waits, counted: the numbers of `/ops/api/status` that come out of the log.
 
-streams/ops/tail.py feeds it every record of customer.changes, subscriber.events, the subscribers' changelog and the
-topics that no agent reads, each once and in the order of its partition; status.py beside it reads the counts. Nothing
+streams/ops/tail.py feeds it every record of customer.changes, subscriber.events, both tables' changelogs and the topics
+that no agent reads, each once and in the order of its partition; status.py beside it reads the counts. Nothing
 else is kept, so it is made anew from the log at every start.
 """
 

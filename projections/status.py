@@ -1,4 +1,4 @@
-"""The status document of INTERFACES §4: its shape, and the rule that says when a system is idle."""
+"""The status document of docs/interfaces.md §4: its shape, and the rule that says when a system is idle."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,7 @@
 """Applies a catalogue: one record in catalogue.events and one in every partition of customer.events, at once.
 
 From then on each customer's record is decided by the catalogue that precedes it in its own partition, in a replay as
-well (DESIGN §4). Called by `millrace apply`, by the ops API and at the start of a role.
+well (docs/design.md §4). Called by `millrace apply`, by the ops API and at the start of a role.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""After a new catalogue: every customer of the partitions held here is asked to decide anew (DESIGN §4).
+"""After a new catalogue: every customer of the partitions held here is asked to decide anew (docs/design.md §4).
 
 Listens to the lanes of the customers agent. A customer is behind when it last decided by another catalogue than the
 one in its partition; those behind are sent `Reconsider`, a few at a time, and the next ones only when the agent has

@@ -1,4 +1,4 @@
-"""The roles of INTERFACES §2, each put together from its parts: what starts when, and how all of it drains.
+"""The roles of docs/interfaces.md §2, each put together from its parts: what starts when, and how all of it drains.
 
 `up` is edge, worker and ops in one process; on Kafka each is a process of its own. A role starts its log first and
 stops it last; on a stop the edge ends its requests before the worker commits what it holds. A role returns the exit

@@ -1,4 +1,4 @@
-"""Settings from the environment and an env file: every name of INTERFACES §3, with its meaning and its limits.
+"""Settings from the environment and an env file: every name of docs/interfaces.md §3, with its meaning and its limits.
 
 `load_settings` is called once by the command line. A value that cannot be right, an unknown MILLRACE_ name and a
 missing required one stop the start with every such name and the remedy at once. docs/settings.md is held to the
@@ -18,7 +18,7 @@ from streams.errors import WrongSettings
 PREFIX = "MILLRACE_"
 TEST_PREFIX = "MILLRACE_TEST_"
 KIT_REQUESTS_PER_MINUTE_KEY = 120
-"""Kit's limit for an API key (facts/kit.md §1)."""
+"""Kit's limit for an API key (docs/facts/kit.md §1)."""
 
 
 def _listed(value: object) -> object:
@@ -56,7 +56,7 @@ class Settings(BaseModel):
     )
     data_dir: Path = Field(
         Path("millrace-data"),
-        description="state stores, read model; each process keeps to its own part, so roles may share it",
+        description="state stores; each process keeps to its own part, so roles may share it",
     )
     store: Literal["memory", "rocksdb"] = Field("memory", description="table store: `memory` or `rocksdb`")
     catalogue: Path = Field(

@@ -1,4 +1,4 @@
-"""Placeholders in tags and field values (INTERFACES §6): which there are, and how a template is filled.
+"""Placeholders in tags and field values (docs/interfaces.md §6): which there are, and how a template is filled.
 
 The core fills the templates of rules with what it knows of the customer; checks.py refuses unknown names.
 """

@@ -1,6 +1,6 @@
 """The catalogue as the core decides by it: frozen values, compiled once per version from the validated document.
 
-Built by compilation.py beside this, read by processors/customer/decide.py. INTERFACES §6 and §7 say what each word
+Built by compilation.py beside this, read by processors/customer. docs/interfaces.md §6 and §7 say what each word
 means.
 """
 

@@ -1,8 +1,9 @@
 """The whole catalogue as people write it, table by table, strict: an unknown key or a wrong type is a fault.
 
-INTERFACES §6 says what each word means; the descriptions here are what editors show (schema.py). document.py validates
-a file by `Document`, compilation.py a record of the log. A later version may add keys, with a default that keeps the
-meaning of catalogues applied before, but never refuse what was once applied: the log is read again from its start.
+docs/interfaces.md §6 says what each word means; the descriptions here are what editors show (schema.py). document.py
+validates a file by `Document`, compilation.py a record of the log. A later version may add keys, with a default that
+keeps the meaning of catalogues applied before, but never refuse what was once applied: the log is read again from its
+start.
 """
 
 from typing import Annotated, ClassVar, Literal

@@ -18,7 +18,7 @@ from pydantic_core.core_schema import CoreSchema
 from processors.catalogue.faults import nearest, shown
 
 FAULT = "catalogue"
-"""The type of every error raised here, by which document.py knows that its context holds the words of a fault."""
+"""The type of every error raised here, by which model_faults.py knows that its context holds the words of a fault."""
 
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _CURRENCY = re.compile(r"[a-z]{3}")

@@ -1,6 +1,6 @@
 """The outputs of a record of customer.events: what it meant (customer.changes), what it causes, why it is unreadable.
 
-Called by customer.py as the last of its steps.
+Called by step.py as the last of its steps.
 """
 
 from enum import StrEnum
@@ -77,6 +77,8 @@ def unreadable(key: CustomerKey, record: Record, reason: str, event: Event | Non
 
 
 def _settled(wishes: Wishes) -> dict[str, str]:
-    """Of several values for one field the one that stands (INTERFACES §6), as far as this customer alone tells."""
+    """Of several values for one field the one that stands (docs/interfaces.md §6), as far as this customer alone
+    tells.
+    """
     ranked = sorted(wishes.fields, key=lambda wish: (wish.tier_rank, wish.period_end, wish.place))
     return {wish.name: wish.value for wish in ranked}

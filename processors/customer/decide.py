@@ -1,4 +1,4 @@
-"""What a record means for Kit: the step from facts to commands, under one catalogue. Called by customer.advance.
+"""What a record means for Kit: the step from facts to commands, under one catalogue. Called by step.py.
 
 States become wishes (wishes.py), moments become commands that are given once (moments.py). Nothing is sent here: the
 Decision says what to send and what to remember.

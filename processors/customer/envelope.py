@@ -1,4 +1,4 @@
-"""What a record of customer.events is: a Stripe event, one of our own messages, or unreadable. Called by customer.py.
+"""What a record of customer.events is: a Stripe event, one of our own messages, or unreadable. Called by step.py.
 
 Stripe's bytes are in the log exactly as they were signed; our own messages are told from them by their `type`.
 """

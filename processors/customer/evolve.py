@@ -1,6 +1,6 @@
 """Folds one Stripe event into what is known of its customer: the table of event types that are read, and by what.
 
-Called by customer.advance. To read one more type: add its line here, and to objects.py the fields it needs.
+Called by step.py. To read one more type: add its line here, and to objects.py the fields it needs.
 """
 
 from collections.abc import Callable

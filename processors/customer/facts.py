@@ -24,7 +24,8 @@ class Said(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Profile(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Who the customer is, by trust: the customer object, the latest Checkout session, the latest invoice (DESIGN §4).
+    """Who the customer is, by trust: the customer object, the latest Checkout session, the latest invoice
+    (docs/design.md §4).
 
     A source of less trust stands in only for what those of more trust leave empty.
     """

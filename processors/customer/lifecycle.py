@@ -69,7 +69,7 @@ def fold_subscription(facts: Facts, event: Event) -> Facts:
 
 
 def is_active(terms: Terms, *, trial_is_active: bool, past_due_is_active: bool) -> bool:
-    """INTERFACES §7: canceling and a paused collection are active; incomplete, unpaid, truly paused are not."""
+    """docs/interfaces.md §7: canceling and a paused collection are active; incomplete, unpaid, truly paused are not."""
     match terms.status:
         case "active":
             return True

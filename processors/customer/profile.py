@@ -1,6 +1,6 @@
 """Who a customer is: folds customer.created, .updated and .deleted, and the email that other objects bring along.
 
-The customer object is trusted most, then Checkout sessions, then invoices (DESIGN §4): see `facts.Profile`.
+The customer object is trusted most, then Checkout sessions, then invoices (docs/design.md §4): see `facts.Profile`.
 """
 
 import msgspec

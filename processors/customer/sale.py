@@ -41,7 +41,7 @@ class Sale:
 
 
 def best_first(sales: Iterable[Sale]) -> tuple[Sale, ...]:
-    """In the order in which they settle a conflict (INTERFACES §6); the rest only makes it always the same."""
+    """In the order in which they settle a conflict (docs/interfaces.md §6); the rest only makes it always the same."""
 
     def rank(sale: Sale) -> tuple[int, int, int, str, int, int]:
         return sale.tier_rank, sale.period_end, sale.place, sale.price, sale.quantity, sale.amount_minor or 0
@@ -117,7 +117,9 @@ class Filler:
         return fill(template, known[1])
 
     def _values_of(self, sale: Sale) -> Mapping[str, str | None]:
-        """By placeholder (INTERFACES §6 and §7); those that nothing here can tell are left out, which is empty."""
+        """By placeholder (docs/interfaces.md §6 and §7); those that nothing here can tell are left out, which is
+        empty.
+        """
         return {
             "offer.name": sale.offer.name if sale.offer else None,
             "price.nickname": sale.nickname,

@@ -1,7 +1,7 @@
 """The customers agent's core: one record of customer.events in; the customer's new state and its outputs out.
 
-`advance` is the step that the agent runs (streams/), and that replay, plan and explain call over ranges of the log:
-read the envelope → drop duplicates → fold (evolve.py) → decide (decide.py). Pure: time is the record's.
+`advance` is the step that the agent runs (streams/worker.py): read the envelope → drop duplicates → fold (evolve.py) →
+decide (decide.py). Pure: time is the record's.
 """
 
 from dataclasses import dataclass

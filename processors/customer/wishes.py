@@ -139,7 +139,7 @@ def _fields(rule: _Rule, filler: Filler) -> Iterator[FieldWish]:
 
 def _customer_id(customer_id: str, facts: Facts, catalogue: Catalogue) -> FieldWish:
     """Its `period_end` is the latest beginning of a subscription or purchase: of several customers of one subscriber,
-    the one with the latest is the one that the field names (INTERFACES §7).
+    the one with the latest is the one that the field names (docs/interfaces.md §7).
     """
     starts = (each.terms.started_at for each in facts.subscriptions.values() if each.terms)
     payments = (each.at for each in facts.one_offs.values() if each.payment is Payment.CLEARED)

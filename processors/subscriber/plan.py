@@ -15,7 +15,7 @@ from processors.subscriber.state import Command, Holding, Subscriber
 from processors.subscriber.wishes import Wished, united
 
 FIELDS_PER_UPSERT_MAX = 10
-"""With more, Kit answers 202 and applies them later (facts/kit.md §2)."""
+"""With more, Kit answers 202 and applies them later (docs/facts/kit.md §2)."""
 
 SUBSCRIBER_KEY = "subscriber"
 """The parked key of the subscriber itself: Kit refuses the email, nothing can be done."""

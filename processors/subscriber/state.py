@@ -12,7 +12,7 @@ from processors.ids import CatalogueVersion, CommandId, CustomerKey
 from processors.messages import FieldWish, Intent, TagWish
 
 NEVER_ENROLLED = frozenset({"cancelled", "bounced", "complained"})
-"""Kit's states of people who must get no mail; their tags and fields go on (facts/kit.md, trap 4)."""
+"""Kit's states of people who must get no mail; their tags and fields go on (docs/facts/kit.md, trap 4)."""
 
 
 class CustomerWishes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

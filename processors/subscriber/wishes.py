@@ -1,4 +1,5 @@
-"""What all customers of a subscriber want it to hold, made one; conflicts are settled as INTERFACES §6 and §7 say.
+"""What all customers of a subscriber want it to hold, made one; conflicts are settled as docs/interfaces.md §6 and §7
+say.
 
 In: the latest wishes of each customer. Out: `Wished`, the same whatever order they came in. Called by plan.py.
 """

@@ -1,7 +1,8 @@
-"""The command `millrace`: settings in, one role or one answer out, exit codes as INTERFACES §2 says.
+"""The command `millrace`: settings in, one role or one answer out, exit codes as docs/interfaces.md §2 says.
 
 0 done · 1 the work failed or found what it looks for · 2 wrong usage or configuration · 3 something outside is not
-reachable. Commands live beside this file by subject; each adds itself to `app`.
+reachable · 70 a worker was overtaken or could not commit. Commands live beside this file by subject; each adds itself
+to `app`.
 """
 
 import sys

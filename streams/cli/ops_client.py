@@ -1,4 +1,4 @@
-"""The running system as the command line reaches it: the ops API (INTERFACES §2, §4)."""
+"""The running system as the command line reaches it: the ops API (docs/interfaces.md §2, §4)."""
 
 from types import TracebackType
 from typing import Any, Self

@@ -36,13 +36,15 @@ def add_to(app: typer.Typer) -> None:
 
 def try_out(
     once: Annotated[bool, typer.Option("--once", help="End when the sample history has settled.")] = False,
-    catalogue: Annotated[Path | None, typer.Option(help="Another catalogue than the example.")] = None,
+    catalogue: Annotated[Path | None, typer.Option(help="Another catalogue.")] = None,
     customers: Annotated[int, typer.Option(min=1, help="Customers in the sample history.")] = 25,
     seed: Annotated[int, typer.Option(help="Another seed, another history.")] = 1,
 ) -> None:
     """The whole of Millrace on this machine, with a simulated Kit and a sample Stripe history."""
     configure_logging("text")
-    raise typer.Exit(run_until_signal(lambda stop: _try(stop, once, catalogue or _example_catalogue(), customers, seed)))
+    raise typer.Exit(
+        run_until_signal(lambda stop: _try(stop, once, catalogue or _example_catalogue(), customers, seed))
+    )
 
 
 async def _try(stop: asyncio.Event, once: bool, catalogue: Path, customers: int, seed: int) -> int:
@@ -95,7 +97,7 @@ async def _show(settings: Settings, addresses: Addresses, kit: KitSimulator, cus
     reachable = settings.model_copy(update={"ops_port": int(addresses.ops.rsplit(":", 1)[1])})
     await wait_idle(reachable, SETTLE_SECONDS_MAX)
     _print_kit(kit)
-    say(f"dashboard: {addresses.ops}/ops/")
+    say(f"dashboard, so far the status: {addresses.ops}/ops/")
 
 
 def _print_kit(kit: KitSimulator) -> None:

@@ -5,7 +5,7 @@ cost more than the rest of the edge.
 """
 
 DEPTH_MAX = 64
-"""INTERFACES §4. Stripe's own events stay below ten; a parser's recursion would stop at about a thousand."""
+"""docs/interfaces.md §4. Stripe's own events stay below ten; a parser's recursion would stop at about a thousand."""
 
 _BRACES_AS_BRACKETS = bytes.maketrans(b"{}", b"[]")
 _ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))

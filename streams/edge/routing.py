@@ -1,6 +1,6 @@
 """Where a Stripe event goes: raw bytes in, a topic and a key out, or why not. Pure; called by streams/edge/webhook.py.
 
-The rules, in this order (DESIGN §4, INTERFACES §5):
+The rules, in this order (docs/design.md §4, docs/interfaces.md §5):
 
 1. no event at all                                        → refused (400)
 2. another livemode, an account that is not accepted      → a dead letter

@@ -1,6 +1,6 @@
 """The public HTTP edge: requests of the world in, records in the log out.
 
-Started and stopped by the command line (`up`, `edge`). It runs on aiohttp's low-level server: three fixed paths need
+Started and stopped by streams/roles.py (`up`, `edge`). It runs on aiohttp's low-level server: three fixed paths need
 no router, middleware or application, and the webhook is what the whole installation's throughput hangs on.
 """
 

@@ -1,7 +1,7 @@
 """Who owns a log file: one process at a time, by an OS lock that dies with it.
 
-`Ownership` is taken by streams/embedded/log.py before the file is opened for writing. The lock is on a side file that
-also holds the owner's pid, so that the second opener can be told whom to stop; read-only openings take none.
+`Ownership` is taken by streams/embedded/log_file.py before the file is opened for writing. The lock is on a side file
+that also holds the owner's pid, so that the second opener can be told whom to stop; read-only openings take none.
 """
 
 import fcntl

@@ -1,7 +1,7 @@
 """A partition of the embedded log as the loop sees it: its end, its latest records, and who waits for the next ones.
 
 What was just appended is what everybody reads next, so it is kept in memory: the way from the edge through the agents
-to Kit never reads the disk. streams/embedded/log.py feeds it from the writer's reports.
+to Kit never reads the disk. streams/embedded/log_file.py feeds it from the writer's reports.
 """
 
 from collections import deque

@@ -1,6 +1,6 @@
 """Reads of the file off the event loop: one thread, one read-only connection beside the writer's.
 
-streams/embedded/log.py asks for chunks; in a read-only opening this is all there is.
+streams/embedded/log_file.py asks for chunks; in a read-only opening this is all there is.
 """
 
 import asyncio

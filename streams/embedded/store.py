@@ -1,7 +1,7 @@
 """The embedded log on disk: topics, partitions with dense offsets, groups' offsets, retention.
 
 One connection, used by one thread at a time: the owner's by the writer thread (streams/embedded/writer.py), readers'
-by the reader thread of streams/embedded/log.py. Nothing here waits, retries or knows of the event loop. What SQLite
+by the reader thread of streams/embedded/reader.py. Nothing here waits, retries or knows of the event loop. What SQLite
 refuses comes out as sqlite3.Error; `database.is_passing` tells a full disk from a broken file.
 """
 

@@ -1,7 +1,7 @@
 """The loop's side of the one thread that writes (streams/embedded/commits.py): the loop never waits for the disk.
 
 Jobs of one turn of the loop are handed over together; whatever waits when the last commit is done goes into the next
-one, with one fsync; each group comes back with one callback that resolves all its futures. streams/embedded/log.py
+one, with one fsync; each group comes back with one callback that resolves all its futures. streams/embedded/log_file.py
 submits and is told what was appended.
 """
 

@@ -1,4 +1,4 @@
-"""The log on Kafka: streams/log.py's `Log` for everything outside of the agents (edge, commands, status, read model).
+"""The log on Kafka: streams/log.py's `Log` for everything outside of the agents (edge, commands, status).
 
 Topics are created on start (provision.py); writing.py appends, reading.py reads, lag.py compares. Agents write
 through streams/transactions instead.

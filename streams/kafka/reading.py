@@ -27,7 +27,9 @@ VISIBLE_SECONDS_MAX = 1.0
 VISIBLE_POLL_SECONDS = 0.005
 FETCH_WAIT_MS = 500
 PARTITION_FETCH_BYTES = 4 * 1024 * 1024
-"""What one fetch brings of a partition: a rebuild reads everything, so more than aiokafka's 1 MiB; it bounds memory."""
+"""What one fetch brings of a partition: a status that starts reads whole topics, so more than aiokafka's 1 MiB; it
+bounds memory.
+"""
 
 
 @contextlib.asynccontextmanager

@@ -13,7 +13,7 @@ from bisect import bisect_right, insort
 from collections.abc import Callable, Iterable
 
 WINDOW_SECONDS = 60.1
-"""Kit's minute (facts/kit.md §1) and a little more, for clocks that do not tick alike."""
+"""Kit's minute (docs/facts/kit.md §1) and a little more, for clocks that do not tick alike."""
 
 
 def share_of(requests_per_minute: int, partitions_held: Iterable[int], partitions: int) -> int:

@@ -143,7 +143,7 @@ class KitClient:
         return Page(_ids(page.sequences), page.pagination.after)
 
     async def subscriber_by_email(self, email: str) -> KitSubscriber | None:
-        """In any state; None for nobody. A list, so it lags behind writes (facts/kit.md §1)."""
+        """In any state; None for nobody. A list, so it lags behind writes (docs/facts/kit.md §1)."""
         page = await self._ask(look_up_call(email), _Subscribers)
         # The filter takes several emails, separated by commas, so it is not trusted to have found this one.
         wanted = normalised_email(email)

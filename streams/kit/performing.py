@@ -1,7 +1,7 @@
 """The requests of one accepted intent, made one after the other: intent in, one result per request out.
 
 A failure ends it: what follows may depend on what failed, and is planned again. Nothing is asked of Kit after the
-intent's time is up: from then on a new owner of the partition may go on with the subscriber. Called by the dispatcher.
+intent's time is up: from then on a new owner of the partition may go on with the subscriber. Called by serving.py.
 """
 
 import asyncio

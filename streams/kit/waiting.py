@@ -1,4 +1,4 @@
-"""Who waits for Kit: one small entry per pending subscriber, in the order of service (DESIGN §5).
+"""Who waits for Kit: one small entry per pending subscriber, in the order of service (docs/design.md §5).
 
 Onboarding first, then the rest, backfill last; within a class the longest waiting; every tenth turn goes to a lower
 class, so that none starves. A subscriber that backs off waits aside until it is due. Used by the dispatcher alone.

@@ -64,14 +64,14 @@ class KitSubscriber(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SubscriberAnswer(msgspec.Struct, frozen=True):
-    """`warnings`: field keys that the account lacks; Kit ignored them and did the rest (facts/kit.md §4)."""
+    """`warnings`: field keys that the account lacks; Kit ignored them and did the rest (docs/facts/kit.md §4)."""
 
     subscriber: KitSubscriber
     warnings: tuple[str, ...] = ()
 
 
 class _Errors(msgspec.Struct, frozen=True):
-    """The items are texts; for sequences each may be wrapped in an array (facts/kit.md §1)."""
+    """The items are texts; for sequences each may be wrapped in an array (docs/facts/kit.md §1)."""
 
     errors: tuple[str | tuple[str, ...], ...]
 
@@ -98,7 +98,9 @@ def list_call(path: str, after: str | None) -> Call:
 
 
 def look_up_call(email: str) -> Call:
-    """Without `status=all` Kit looks only among the active: cancelled people would look absent (facts/kit.md §4)."""
+    """Without `status=all` Kit looks only among the active: cancelled people would look absent (docs/facts/kit.md
+    §4).
+    """
     return Call("GET", "/v4/subscribers", query={"email_address": email, "status": "all"})
 
 

@@ -1,4 +1,4 @@
-"""What an agent is: one source topic, one table, one pure step (DESIGN §1)."""
+"""What an agent is: one source topic, one table, one pure step (docs/design.md §1)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

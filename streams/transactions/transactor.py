@@ -1,7 +1,7 @@
 """The seam between the engine and the two logs: a batch of steps of one source partition, committed as one.
 
-The engine collects what a batch of records makes (engine.py); a Transactor makes it visible together with the consumed
-offset, or not at all. streams/transactions/kafka.py and streams/transactions/embedded.py implement it.
+The engine collects what a batch of records makes (batch.py, lane.py); a Transactor makes it visible together with the
+consumed offset, or not at all. streams/transactions/kafka.py and streams/transactions/embedded.py implement it.
 """
 
 from collections.abc import Sequence

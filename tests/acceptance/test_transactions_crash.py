@@ -1,4 +1,6 @@
-"""Nothing lost, nothing twice (DESIGN §2) when workers are killed, paused beyond their session, or come and go."""
+"""Nothing lost, nothing twice (docs/design.md §2) when workers are killed, paused beyond their session, or come and
+go.
+"""
 
 import asyncio
 import signal

@@ -1,4 +1,6 @@
-"""Nothing lost, nothing twice (DESIGN §2) while workers join and leave, and when everything happens at random."""
+"""Nothing lost, nothing twice (docs/design.md §2) while workers join and leave, and when everything happens at
+random.
+"""
 
 import asyncio
 import signal

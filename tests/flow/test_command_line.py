@@ -200,4 +200,4 @@ def test_trying_it_out_once_prints_what_kit_holds_and_ends():
     )
     assert done.returncode == 0, done.stderr
     assert "What Kit now holds" in done.stdout
-    assert "dashboard: http://" in done.stderr
+    assert "dashboard, so far the status: http://" in done.stderr

@@ -1,4 +1,4 @@
-"""The laws of DESIGN §3 over generated histories of a customer, as far as the events go that are read so far.
+"""The laws of docs/design.md §3 over generated histories of a customer, as far as the events go that are read so far.
 
 A history is told in order by a small model of what Stripe does, which also says what must hold after each event. Then
 it is shuffled, and events are repeated: as they are (the same id) and as a second Event object of the same change.

@@ -1,4 +1,6 @@
-"""The laws of DESIGN §3 that the subscribers core answers for, over generated histories and any answers of Kit."""
+"""The laws of docs/design.md §3 that the subscribers core answers for, over generated histories and any answers of
+Kit.
+"""
 
 from dataclasses import dataclass
 

@@ -14,7 +14,9 @@ SUBSCRIBER_STATES: tuple[str, ...] = ("active", "cancelled", "bounced", "complai
 
 
 class Enrolment(msgspec.Struct, frozen=True):
-    """`adds`: how many requests to add were accepted. Kit runs the sequence once all the same (facts/kit.md §2)."""
+    """`adds`: how many requests to add were accepted. Kit runs the sequence once all the same (docs/facts/kit.md
+    §2).
+    """
 
     added_at: str
     adds: int
@@ -47,7 +49,7 @@ class CustomField(msgspec.Struct, frozen=True):
 
 
 class Sequence(msgspec.Struct, frozen=True):
-    """`repeat` lets Visual Automations restart it; the API never does (facts/kit.md §2)."""
+    """`repeat` lets Visual Automations restart it; the API never does (docs/facts/kit.md §2)."""
 
     id: int
     name: str

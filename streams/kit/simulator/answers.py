@@ -22,12 +22,12 @@ def refused(refusal: Refusal) -> web.Response:
 
 
 def unauthorised() -> web.Response:
-    """Also what a lapsed plan looks like, and a call that wants OAuth (facts/kit.md §1)."""
+    """Also what a lapsed plan looks like, and a call that wants OAuth (docs/facts/kit.md §1)."""
     return json_answer(401, {"errors": ["The access token is invalid"]})
 
 
 def retry_later() -> web.Response:
-    """Plain text, and no Retry-After (facts/kit.md §1)."""
+    """Plain text, and no Retry-After (docs/facts/kit.md §1)."""
     return web.Response(status=429, text="Retry later")
 
 

@@ -16,7 +16,7 @@ SECONDS_MAX = 600
 
 
 class FaultKind(StrEnum):
-    """What the client sees. `unauthorised` is what a lapsed plan looks like (facts/kit.md §1)."""
+    """What the client sees. `unauthorised` is what a lapsed plan looks like (docs/facts/kit.md §1)."""
 
     INTERNAL_ERROR = "500"
     UNAVAILABLE = "503"

@@ -24,7 +24,7 @@ from streams.kit.simulator.state_file import StateFile
 REQUESTS_PER_MINUTE_KEY = 120
 REQUESTS_PER_MINUTE_OAUTH = 600
 OAUTH_ONLY = ("/v4/bulk/", "/v4/purchases")
-"""Refuse an API key (facts/kit.md §1)."""
+"""Refuse an API key (docs/facts/kit.md §1)."""
 KIT_ROOT = "/v4/"
 
 

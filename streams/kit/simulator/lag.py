@@ -1,4 +1,4 @@
-"""Rows as Kit's lists see them: a change shows only after the lag (facts/kit.md §1, consistency).
+"""Rows as Kit's lists see them: a change shows only after the lag (docs/facts/kit.md §1, consistency).
 
 Kit's lists and filters run behind its writes (half of the changes by 30 s, some by minutes); a GET by id does not.
 state.py puts every changed row in here as well; the list routes read here, everything else reads the account.

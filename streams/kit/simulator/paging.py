@@ -1,4 +1,4 @@
-"""Kit's lists: newest first, cut into pages with opaque cursors (facts/kit.md §1).
+"""Kit's lists: newest first, cut into pages with opaque cursors (docs/facts/kit.md §1).
 
 A cursor is base64 of `[id]`, with its `=`, so that a client which does not encode it in a URL is found out.
 """
@@ -38,7 +38,7 @@ def page_of(rows: Mapping[int, R], request: web.Request) -> tuple[list[R], dict[
     pagination: dict[str, object] = {
         "has_previous_page": first > 0,
         "has_next_page": last < len(ids),
-        # Null for an empty page: recorded live, against the OpenAPI document (facts/kit.md §3, RB's cassettes).
+        # Null for an empty page: recorded live, against the OpenAPI document (docs/facts/kit.md §3, RB's cassettes).
         "start_cursor": _cursor(shown[0]) if shown else None,
         "end_cursor": _cursor(shown[-1]) if shown else None,
         "per_page": per_page,

@@ -1,4 +1,4 @@
-"""Kit's rate limit: so many requests per credential in any 60 seconds (facts/kit.md §1).
+"""Kit's rate limit: so many requests per credential in any 60 seconds (docs/facts/kit.md §1).
 
 Whether Kit counts the requests that it refuses is not documented. Here they count: a client that lives with the
 stricter reading lives with the other one, too, and one that hammers after a 429 is seen to never get through.

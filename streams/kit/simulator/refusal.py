@@ -2,7 +2,7 @@
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not an error of the simulator
-    """`nested`: the one place where Kit wraps each text in an array of its own (facts/kit.md §1: sequences)."""
+    """`nested`: the one place where Kit wraps each text in an array of its own (docs/facts/kit.md §1: sequences)."""
 
     def __init__(self, status: int, text: str, *, nested: bool = False) -> None:
         super().__init__(text)

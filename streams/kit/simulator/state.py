@@ -1,7 +1,7 @@
 """The rules by which the simulated account changes; every route calls exactly one method here.
 
 In: validated values. Out: the row as it is now, and whether it is new (201) or was there (200). Nothing here knows HTTP
-but the refusals, and no other file changes the account. Each rule is of facts/kit.md §2 unless marked otherwise.
+but the refusals, and no other file changes the account. Each rule is of docs/facts/kit.md §2 unless marked otherwise.
 """
 
 import re
@@ -133,7 +133,7 @@ class KitState:
         return Written(row, created=True)
 
     def remove_tag(self, tag_id: int, row: Subscriber) -> None:
-        """A tag that is not held counts as removed: what Kit says then is unknown (facts/kit.md §2)."""
+        """A tag that is not held counts as removed: what Kit says then is unknown (docs/facts/kit.md §2)."""
         self.tag(tag_id)
         if tag_id in row.tags:
             self._put(replace(row, tags={held: since for held, since in row.tags.items() if held != tag_id}))

@@ -43,7 +43,9 @@ async def remove_by_id(request: web.Request) -> web.Response:
 
 
 async def remove_by_email(request: web.Request) -> web.Response:
-    """The email in the query, as the newer document says, or in a body, as Kit's own SDK does (facts/kit.md §2)."""
+    """The email in the query, as the newer document says, or in a body, as Kit's own SDK does (docs/facts/kit.md
+    §2).
+    """
     text = "Either subscriber id or email address is required to remove tag from subscriber"
     request.app[STATE].remove_tag(number(request, "tag_id"), await named_by_email(request, text))
     return no_content()
