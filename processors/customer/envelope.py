@@ -8,11 +8,15 @@ from dataclasses import dataclass
 import msgspec
 
 from processors import messages
-from processors.customer.objects import Event
+from processors.customer.objects import Event, EventData
+from processors.ids import EventId
 from processors.messages import CustomerMessage
 
 OURS = frozenset({"catalogue_applied", "customers_reconsidered", "reconsider"})
 """The `type` of each of `messages.CustomerMessage`; Stripe's types all have a dot."""
+
+SNAPSHOT = "event"
+"""`object` of an event that carries its object; thin ones say `v2.core.event` or another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +30,28 @@ class _Typed(msgspec.Struct, frozen=True):
     type: str
 
 
+class _Thin(msgspec.Struct, frozen=True):
+    """An event that only names its object (https://docs.stripe.com/event-destinations#thin-events)."""
+
+    id: EventId
+    type: str
+    object: str
+
+
 _event = msgspec.json.Decoder(Event)
 _typed = msgspec.json.Decoder(_Typed)
+_thin = msgspec.json.Decoder(_Thin)
 
 
 def opened(value: bytes) -> Event | CustomerMessage | Unreadable:
     try:
         return _event.decode(value)
     except FAULTS as error:
-        return _ours(value) or Unreadable(reason_of(error))
+        return _ours(value) or _without_object(value) or Unreadable(reason_of(error))
 
 
-FAULTS = (msgspec.DecodeError, RecursionError)
-"""All that reading bytes can raise: no JSON, a wrong type (ValidationError), nested too deeply."""
+FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""All that reading bytes can raise: no JSON, a wrong type (ValidationError), no UTF-8, nested too deeply."""
 
 
 def reason_of(fault: Exception) -> str:
@@ -60,3 +73,14 @@ def _ours(value: bytes) -> CustomerMessage | Unreadable | None:
     except FAULTS as error:
         return Unreadable(reason_of(error))
     return ours
+
+
+def _without_object(value: bytes) -> Event | None:
+    """A thin event as one that is not read: there is nothing in it. None: it is none either."""
+    try:
+        thin = _thin.decode(value)
+    except FAULTS:
+        return None
+    if thin.object == SNAPSHOT:
+        return None
+    return Event(id=thin.id, type=thin.type, created=0, data=EventData(object=msgspec.Raw(b"null")))

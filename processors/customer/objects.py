@@ -11,8 +11,8 @@ import msgspec
 
 from processors.ids import EventId
 
-SECONDS_MAX = 253_402_300_799
-"""The last second of the year 9999: beyond it no calendar date can be made of a timestamp."""
+SECONDS_MAX = 253_402_214_399
+"""The last second but one day of the year 9999: beyond it no date can be made of a timestamp in every time zone."""
 
 MINOR_UNITS_MAX = 2**53
 """Stripe's amounts have eight digits at most; JSON numbers are exact up to here."""
@@ -101,7 +101,6 @@ class Price(Read, frozen=True, kw_only=True):
 
 
 class SubscriptionItem(Read, frozen=True, kw_only=True):
-    id: str
     price: Price | str | None = None
     plan: Price | str | None = None
     quantity: Quantity | None = None

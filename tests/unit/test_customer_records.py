@@ -7,6 +7,7 @@ import pytest
 
 from processors.customer import Customer, decode_customers_state, encode_customers_state
 from processors.customer.evolve import FOLDS
+from processors.customer.objects import SECONDS_MAX
 from tests import stripe_events as stripe
 from tests.customer_story import CATALOGUE, Story
 from tests.stripe_events import CUSTOMER, DAY, MONTH, T0
@@ -103,6 +104,9 @@ def broken(kind: str, **changes: object) -> bytes:
         (b"[]", "Expected `object`"),
         (b"", "no JSON"),
         (b"\xff\xfe", "no JSON"),
+        (stripe.as_bytes(stripe.customer_created(email="X@b.c")).replace(b"X@", b"\xff@"), "no JSON: 'utf-8' codec"),
+        (stripe.as_bytes(stripe.customer_created(event_id="evt_X")).replace(b"_X", b"\xff"), "no JSON: 'utf-8' codec"),
+        (broken("subscription", current_period_end=253_402_300_799), "`$.data.object.current_period_end`"),
         (
             b'{"id": "evt_1", "type": "customer.created", "created": 1, "data": {"object": {"id": "\\ud800"}}}',
             "no JSON",
@@ -124,6 +128,25 @@ def test_what_cannot_be_read_is_a_dead_letter_that_says_where(value: bytes, path
 def test_a_wrong_type_in_previous_attributes_names_their_path():
     event = stripe.subscription_updated(previous={"status": 5})
     assert "`$.data.previous_attributes.status`" in Story().hear(event).dead_letters[0].reason
+
+
+def test_previous_items_may_be_told_in_part():
+    event = stripe.subscription_updated(quantity=2, previous={"items": {"data": [{"quantity": 1}]}})
+    assert Story().hear(event).dispositions == ["processed"]
+
+
+def test_a_thin_event_is_ignored_and_no_dead_letter():
+    thin = {"id": "evt_1", "object": "v2.core.event", "type": "v1.customer.created", "created": "2026-01-01T00:00:00Z"}
+    story = Story().hear(thin, thin)
+    assert story.dispositions == ["ignored", "duplicate"]
+    assert story.dead_letters == []
+
+
+@pytest.mark.parametrize("timezone", ["Pacific/Kiritimati", "Pacific/Niue"])
+def test_the_last_second_that_is_read_has_a_date_in_every_time_zone(timezone: str):
+    story = Story(CATALOGUE.replace("America/New_York", timezone))
+    story.hear(stripe.customer_created(), stripe.subscription_created(period_end=SECONDS_MAX))
+    assert story.fields()["renews_on"].startswith("9999-12-3")
 
 
 def test_an_unreadable_event_can_be_retried_later_and_is_no_duplicate_then():
