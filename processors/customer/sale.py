@@ -43,8 +43,9 @@ class Sale:
 def best_first(sales: Iterable[Sale]) -> tuple[Sale, ...]:
     """In the order in which they settle a conflict (docs/interfaces.md §6); the rest only makes it always the same."""
 
-    def rank(sale: Sale) -> tuple[int, int, int, str, int, int]:
-        return sale.tier_rank, sale.period_end, sale.place, sale.price, sale.quantity, sale.amount_minor or 0
+    def rank(sale: Sale) -> tuple[int, int, int, str, int, int, str, str]:
+        weight = sale.tier_rank, sale.period_end, sale.place
+        return *weight, sale.price, sale.quantity, sale.amount_minor or 0, sale.currency, sale.nickname
 
     found = tuple(sales)
     return tuple(sorted(found, key=rank, reverse=True)) if len(found) > 1 else found

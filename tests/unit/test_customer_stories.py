@@ -28,6 +28,16 @@ def test_a_second_one_off_is_a_second_purchase_with_an_id_of_its_own():
     assert len({enrol.id for enrol in story.enrols}) == 2
 
 
+def test_l1_of_two_one_offs_alike_but_for_the_currency_the_same_fills_a_field_in_every_order():
+    rule = 'tags = ["atlas-owner"]\nfields = { bought_for = "{amount} {currency}" }'
+    both = [
+        stripe.session_completed(payment_link="plink_Atlas", session_id=f"cs_{currency}", currency=currency)
+        for currency in ("usd", "eur")
+    ]
+    told = [Story(CATALOGUE.replace('tags = ["atlas-owner"]', rule)).hear(*order) for order in (both, both[::-1])]
+    assert [story.fields()["bought_for"] for story in told] == ["49.00 usd"] * 2
+
+
 def test_an_unpaid_session_is_nothing_until_its_payment_has_come():
     unpaid = stripe.session_completed(payment_link="plink_Atlas", payment_status="unpaid")
     paid = stripe.async_payment_succeeded(payment_link="plink_Atlas")
