@@ -196,6 +196,17 @@ class Withheld(msgspec.Struct, frozen=True, tag="withheld", tag_field="result", 
 Result = Done | Rejected | Ambiguous | NotMade | Withheld
 
 
+def was_made(result: Result) -> bool:
+    """Whether a request went out to Kit, and so counts against its limit: refused ones do too."""
+    match result:
+        case Withheld():
+            return False
+        case NotMade(cause=cause):
+            return cause in {"rate_limited", "unauthorised"}
+        case _:
+            return True
+
+
 class Outcome(Message, frozen=True, kw_only=True, tag="outcome"):
     """What became of an intent: one result per request, in order. Duplicates are dropped by `intent`.
 
@@ -269,6 +280,9 @@ class DeadLetter(Message, frozen=True, kw_only=True, tag="dead_letter"):
     source: str
     received_ms: int
 
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""All that reading bytes of the log can raise: no JSON, a wrong type (ValidationError), no text, nested too deeply."""
 
 _encoder = msgspec.json.Encoder()
 encode = _encoder.encode

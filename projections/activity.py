@@ -9,8 +9,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from processors.customer import AppliedCatalogue, catalogue_key, decode_customers_state
-from processors.customer.envelope import FAULTS
 from processors.messages import (
+    UNREADABLE,
     BudgetSpent,
     CustomerChanged,
     Intent,
@@ -21,6 +21,7 @@ from processors.messages import (
     SubscriberMessage,
     decode_change,
     decode_subscriber_message,
+    was_made,
 )
 from processors.record import Record
 from processors.subscriber import decode_subscriber, pending
@@ -50,7 +51,7 @@ class Activity:
         """A record of customer.changes."""
         try:
             change = decode_change(record.value)
-        except FAULTS:
+        except UNREADABLE:
             return  # not ours: whoever wrote it, it counts nothing
         self._count_change(change)
 
@@ -69,7 +70,7 @@ class Activity:
         """A record of subscriber.events."""
         try:
             self._count_subscriber_message(decode_subscriber_message(record.value))
-        except FAULTS:
+        except UNREADABLE:
             return  # the agent makes a dead letter of it
 
     def _count_subscriber_message(self, message: SubscriberMessage) -> None:
@@ -77,7 +78,7 @@ class Activity:
             case Intent():
                 self.requests.update(type(request).__name__ for request in message.requests)
             case Outcome():
-                self.requests_made += sum(not isinstance(result, NotMade) for result in message.results)
+                self.requests_made += sum(map(was_made, message.results))
                 self.refused_429 += sum(
                     isinstance(result, NotMade) and result.cause == "rate_limited" for result in message.results
                 )

@@ -14,7 +14,7 @@ import structlog
 
 from processors.catalogue.document import Faults, Parsed, checked, version_of
 from processors.ids import CatalogueVersion
-from processors.messages import CatalogueApplied, decode_customer_message, encode
+from processors.messages import UNREADABLE, CatalogueApplied, decode_customer_message, encode
 from processors.record import Source, Topic
 from streams.catalogue_file import load_catalogue
 from streams.errors import WrongCatalogue
@@ -134,7 +134,7 @@ async def _current(log: Log) -> CatalogueApplied | None:
 def _is_catalogue(value: bytes) -> bool:
     try:
         return _peek.decode(value).type == "catalogue_applied"
-    except (msgspec.DecodeError, RecursionError):  # no JSON, or nested too deeply
+    except UNREADABLE:  # no JSON, or nested too deeply
         return False
 
 

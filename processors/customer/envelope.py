@@ -10,7 +10,7 @@ import msgspec
 from processors import messages
 from processors.customer.objects import Event, EventData
 from processors.ids import EventId
-from processors.messages import CustomerMessage
+from processors.messages import UNREADABLE, CustomerMessage
 
 OURS = frozenset({"catalogue_applied", "customers_reconsidered", "reconsider"})
 """The `type` of each of `messages.CustomerMessage`; Stripe's types all have a dot."""
@@ -46,12 +46,8 @@ _thin = msgspec.json.Decoder(_Thin)
 def opened(value: bytes) -> Event | CustomerMessage | Unreadable:
     try:
         return _event.decode(value)
-    except FAULTS as error:
+    except UNREADABLE as error:
         return _ours(value) or _without_object(value) or Unreadable(reason_of(error))
-
-
-FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""All that reading bytes can raise: no JSON, a wrong type (ValidationError), no UTF-8, nested too deeply."""
 
 
 def reason_of(fault: Exception) -> str:
@@ -70,7 +66,7 @@ def _ours(value: bytes) -> CustomerMessage | Unreadable | None:
         if _typed.decode(value).type not in OURS:
             return None
         ours: CustomerMessage = messages.decode_customer_message(value)
-    except FAULTS as error:
+    except UNREADABLE as error:
         return Unreadable(reason_of(error))
     return ours
 
@@ -79,7 +75,7 @@ def _without_object(value: bytes) -> Event | None:
     """A thin event as one that is not read: there is nothing in it. None: it is none either."""
     try:
         thin = _thin.decode(value)
-    except FAULTS:
+    except UNREADABLE:
         return None
     if thin.object == SNAPSHOT:
         return None

@@ -15,12 +15,12 @@ from processors.catalogue.rules import Catalogue
 from processors.customer import changes, evolve
 from processors.customer.changes import Disposition
 from processors.customer.decide import decide
-from processors.customer.envelope import FAULTS, Unreadable, opened, reason_of
+from processors.customer.envelope import Unreadable, opened, reason_of
 from processors.customer.facts import Facts
 from processors.customer.objects import Event
 from processors.customer.state import NEW, AppliedCatalogue, Customer, CustomersState, catalogue_key
 from processors.ids import CustomerKey
-from processors.messages import CatalogueApplied, CustomersReconsidered, Reconsider
+from processors.messages import UNREADABLE, CatalogueApplied, CustomersReconsidered, Reconsider
 from processors.record import Advanced, Record, View
 
 
@@ -87,7 +87,7 @@ def _with_event(case: _Case, customer: Customer, event: Event) -> Advanced[Custo
         return Advanced(key, customer, (changes.changed(key, record, Disposition.DUPLICATE, event),))
     try:
         facts = evolve.evolve(customer.facts, event)
-    except FAULTS as fault:
+    except UNREADABLE as fault:
         # Its id is not remembered: once it can be read, a retry from the dead letters must not pass for a duplicate.
         return Advanced(key, customer, changes.unreadable(key, record, reason_of(fault), event))
     customer = replace(customer, recent=customer.recent.added(event.id, customer.now_ms))

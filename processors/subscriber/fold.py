@@ -12,12 +12,12 @@ Parked    dropped unless it names the current revision
 
 from typing import assert_never
 
-import msgspec
 from msgspec.structs import replace
 
 from processors.id_set import contains
 from processors.ids import normalised_email
 from processors.messages import (
+    UNREADABLE,
     Align,
     BudgetSpent,
     DeadLetter,
@@ -40,7 +40,7 @@ def advance(view: View[Subscriber], record: Record) -> Advanced[Subscriber]:
     try:
         key = record.key.decode()
         message = decode_subscriber_message(record.value)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         return _unreadable(record, error)
     before = view.get(key)
     after: Subscriber | None

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from processors.messages import UNREADABLE
 from streams.edge.nesting import DEPTH_MAX, is_deeper_than
 
 SNAPSHOT: Final = "event"
@@ -76,7 +77,7 @@ def read_envelope(body: bytes) -> Envelope | ThinEnvelope | NoEvent:
         return NoEvent(f"the body is nested deeper than {DEPTH_MAX}")
     try:
         envelope = _decode_envelope(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         return _read_thin(body, error)
     if not envelope.id or not envelope.type:
         return NoEvent("the event's id or type is empty")
@@ -86,7 +87,7 @@ def read_envelope(body: bytes) -> Envelope | ThinEnvelope | NoEvent:
 def _read_thin(body: bytes, error: Exception | None) -> ThinEnvelope | NoEvent:
     try:
         thin = _decode_thin(body)
-    except (msgspec.DecodeError, RecursionError) as also:
+    except UNREADABLE as also:
         return NoEvent(f"the body is no Stripe event: {error or also}")
     if thin.object == SNAPSHOT or not thin.id or not thin.type:
         return NoEvent(f"the body is no Stripe event: {error or 'its id or type is empty'}")

@@ -26,11 +26,10 @@ from streams.log import APPEND_SECONDS_MAX, Log, NewRecord
 BODY_SECONDS_MAX: Final = 10.0
 """Stripe sends a few kB at once; whoever trickles a body only wants to hold a connection."""
 
-_logger = structlog.get_logger(__name__)
-
-
 NOT_READY_SECONDS: Final = 5.0
 """After an append that failed, unless one succeeds earlier: long enough for a load balancer to notice."""
+
+_logger = structlog.get_logger(__name__)
 
 
 class StripeWebhook:
@@ -54,7 +53,11 @@ class StripeWebhook:
 
     def not_ready(self) -> str | None:
         """Why the edge should get no traffic now. It is tried again after a while, since only traffic can tell."""
-        return "the log does not acknowledge" if time.monotonic() < self._not_ready_until else None
+        return (
+            "the log does not acknowledge: look at the broker, or at the disk"
+            if time.monotonic() < self._not_ready_until
+            else None
+        )
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         body = await self._read(request)

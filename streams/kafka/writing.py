@@ -12,7 +12,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
-from streams.errors import LogUnavailable
+from streams.errors import LogUnavailable, Unreachable
 from streams.kafka.connection import client_arguments, unreachable
 from streams.kafka.provision import record_bytes_max
 from streams.kafka.records import headers_of
@@ -59,6 +59,8 @@ class Appender:
             if producer is not None and not _passing(error):
                 await self._abandon(producer)
             raise self._unavailable(f"{type(error).__name__}: {error}") from error
+        except Unreachable as error:  # of a new producer in place of an abandoned one
+            raise self._unavailable(str(error)) from error
         return Position(acknowledged.partition, acknowledged.offset)
 
     async def append_all(self, records: Sequence[NewRecord]) -> dict[TopicPartition, int]:
@@ -71,7 +73,7 @@ class Appender:
                 return await self._transact(records)
         except TimeoutError as error:
             raise self._unavailable(f"no acknowledgement within {TRANSACTION_SECONDS_MAX:.0f} s") from error
-        except KafkaError as error:
+        except (KafkaError, AssertionError) as error:  # aiokafka asserts that it is not fenced between two sends
             raise self._unavailable(f"{type(error).__name__}: {error}") from error
 
     async def _transact(self, records: Sequence[NewRecord]) -> dict[TopicPartition, int]:
@@ -155,8 +157,8 @@ def _passing(error: KafkaError) -> bool:
 
 
 async def _aborted(producer: AIOKafkaProducer) -> None:
-    """Best effort: the next start, or the transaction's timeout, aborts it as well."""
-    with contextlib.suppress(KafkaError, TimeoutError):
+    """Best effort: the next start, or the transaction's timeout, aborts it as well; a fenced one cannot be aborted."""
+    with contextlib.suppress(KafkaError, TimeoutError, AssertionError):
         async with asyncio.timeout(STOP_SECONDS_MAX):
             await producer.abort_transaction()
 

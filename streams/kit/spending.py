@@ -7,18 +7,15 @@ has been given partitions.
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-import msgspec
-
 from processors.ids import IntentId
 from processors.messages import (
+    UNREADABLE,
     BudgetSpent,
     Intent,
-    NotMade,
     Outcome,
-    Result,
     SubscriberMessage,
-    Withheld,
     decode_subscriber_message,
+    was_made,
 )
 from processors.record import Record, Topic
 from streams.kit.budget import WINDOW_SECONDS
@@ -60,7 +57,7 @@ async def spent_lately(log: Log, held: Collection[int], now: float, own: str) ->
         if outcome_of is None:
             _add(spent, partition in held, len(intent.requests), _at_the_latest(intent))
         else:
-            _add(spent, partition in held, sum(map(_was_made, outcome_of.results)), outcome_of.finished_ms / 1000)
+            _add(spent, partition in held, sum(map(was_made, outcome_of.results)), outcome_of.finished_ms / 1000)
     return spent
 
 
@@ -69,7 +66,7 @@ def _message(record: Record) -> SubscriberMessage | None:
         return None
     try:
         message: SubscriberMessage = decode_subscriber_message(record.value)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return None  # the agent makes a dead letter of it
     return message
 
@@ -80,13 +77,3 @@ def _at_the_latest(message: Intent | BudgetSpent) -> float:
 
 def _add(spent: Spent, is_held: bool, requests: int, ended: float) -> None:
     (spent.inherited if is_held else spent.others).extend([ended] * requests)
-
-
-def _was_made(result: Result) -> bool:
-    match result:
-        case Withheld():
-            return False
-        case NotMade(cause=cause):
-            return cause in {"rate_limited", "unauthorised"}
-        case _:
-            return True

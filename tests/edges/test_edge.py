@@ -306,7 +306,10 @@ async def test_it_says_whether_it_lives_and_is_ready(edge):
     assert (await edge.get("/readyz"))[0] == 200
     edge.log.broken = True
     assert (await edge.post())[0] == 503
-    assert (await edge.get("/readyz"))[:2] == (503, {"error": "the log does not acknowledge"})
+    assert (await edge.get("/readyz"))[:2] == (
+        503,
+        {"error": "the log does not acknowledge: look at the broker, or at the disk"},
+    )
     assert (await edge.get("/livez"))[0] == 200
     edge.log.broken = False
     assert (await edge.post())[0] == 200

@@ -19,6 +19,7 @@ from processors.messages import (
     Outcome,
     Rejected,
     TagWish,
+    Withheld,
     encode,
 )
 from processors.record import Record, Source, Topic
@@ -73,7 +74,13 @@ def test_an_applied_catalogue_is_no_event_and_a_product_is():
 
 def test_requests_that_were_not_made_are_not_counted():
     activity = Activity()
-    results = (Done(status=201), Rejected(status=422, message="no"), NotMade(cause="rate_limited"))
+    results = (
+        Done(status=201),
+        Rejected(status=422, message="no"),
+        NotMade(cause="rate_limited"),  # Kit counts what it refuses
+        NotMade(cause="earlier_failure"),
+        Withheld(state="cancelled"),
+    )
     outcome = Outcome(intent=IntentId("i"), results=results, finished_ms=0)
     activity.saw_subscriber_event(record(Topic.SUBSCRIBER_EVENTS, encode(outcome)))
     activity.saw_subscriber_event(record(Topic.SUBSCRIBER_EVENTS, encode(BudgetSpent(requests=3, planned_ms=0))))
@@ -81,7 +88,7 @@ def test_requests_that_were_not_made_are_not_counted():
         id=IntentId("i"), revision=1, lane="l", requests=(AddTag(email="a@b.c", name="t", tag_id=1),), planned_ms=0
     )
     activity.saw_subscriber_event(record(Topic.SUBSCRIBER_EVENTS, encode(intent)))
-    assert document(activity)["kit"] == {"requests": 5, "budget_per_minute": 120, "refused_429": 1}
+    assert document(activity)["kit"] == {"requests": 6, "budget_per_minute": 120, "refused_429": 1}
     assert activity.requests == {"AddTag": 1}
 
 
