@@ -220,7 +220,8 @@ class Outcome(Message, frozen=True, kw_only=True, tag="outcome"):
 
 
 class Parked(Message, frozen=True, kw_only=True, tag="parked"):
-    """The dispatcher cannot plan these: a tag or field that Kit lacks and may not be created, an unknown sequence.
+    """The dispatcher cannot plan these: a tag or field that Kit lacks and may not be created, an unknown sequence, a
+    name of a tag to be taken back while another name of it is wished.
 
     `names`: what is missing as `tag:NAME`, `field:NAME`, `sequence:NAME`, each with the reason for people.
     """

@@ -6,7 +6,7 @@ a purchase costs one upsert, one request per tag and one per sequence; a redeliv
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal, Protocol
 
@@ -50,10 +50,14 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`requests` in the order they must be made: any prefix of them may be made alone. It leaves out the missing."""
+    """`requests` in the order they must be made: any prefix of them may be made alone. It leaves out the missing.
+
+    `kept`: tags that must not be taken back, by parked key, with the reason for people.
+    """
 
     requests: tuple[Request, ...]
     missing: tuple[Missing, ...]
+    kept: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ def plan(subscriber: Subscriber, names: Names) -> Plan:
         *_taggings(subscriber, gap, names),
         *_enrolments(subscriber, gap, names),
     )
-    return Plan(requests, missing)
+    return Plan(requests, missing, {parked_key("tag", name): words for name, words in _kept(gap, names)})
 
 
 def pending(subscriber: Subscriber) -> bool:
@@ -124,8 +128,16 @@ def _fields(subscriber: Subscriber, wished: Wished) -> Iterator[tuple[str, str]]
 
 
 def _upserts(subscriber: Subscriber, gap: Difference, names: Names) -> Iterator[Upsert]:
-    """The first of them creates the subscriber where Kit's id is unknown, and tells its id and state."""
+    """The first of them creates the subscriber where Kit's id is unknown, and tells its id and state.
+
+    A label that is taken back may be of a field that is wished by another one (its key, or in other letters): then
+    that one's value is sent for both.
+    """
     keys = {label: key for label in gap.fields if (key := names.field_key(label)) is not None}
+    wished = {names.field_key(label): value for label, value in sorted(gap.wished.fields.items())}
+    values = {
+        label: wished.get(key, "") if gap.fields[label] == "" else gap.fields[label] for label, key in keys.items()
+    }
     labels = list(keys)
     creates = bool(gap) and subscriber.known.id is None
     for start in range(0, len(labels) or int(creates), FIELDS_PER_UPSERT_MAX):
@@ -133,7 +145,7 @@ def _upserts(subscriber: Subscriber, gap: Difference, names: Names) -> Iterator[
         yield Upsert(
             email=subscriber.email,
             create_as=gap.wished.create_as,
-            fields={keys[label]: gap.fields[label] for label in some},
+            fields={keys[label]: values[label] for label in some},
             labels={label: gap.fields[label] for label in some},
         )
 
@@ -145,9 +157,20 @@ def _taggings(subscriber: Subscriber, gap: Difference, names: Names) -> Iterator
             yield AddTag(email=subscriber.email, name=name, tag_id=tag_id)
     if subscriber.known.id is None:
         return  # taking back needs Kit's id, which the upsert tells: planned again after it
+    kept = {name for name, _ in _kept(gap, names)}
     for name in gap.take:
-        if (tag_id := names.tag_id(name)) is not None:
+        if name not in kept and (tag_id := names.tag_id(name)) is not None:
             yield RemoveTag(subscriber_id=subscriber.known.id, name=name, tag_id=tag_id)
+
+
+def _kept(gap: Difference, names: Names) -> Iterator[tuple[str, str]]:
+    """Of the names to be taken back those of a tag that is wished by another one: its id, or since it was renamed."""
+    if not gap.take:
+        return
+    wished = {names.tag_id(name): name for _, name in sorted(gap.wished.tags.items())}
+    for name in gap.take:
+        if (tag_id := names.tag_id(name)) is not None and tag_id in wished:
+            yield name, f"the tag {name!r} is the same in Kit as {wished[tag_id]!r}, which is wished"
 
 
 def _enrolments(subscriber: Subscriber, gap: Difference, names: Names) -> Iterator[AddToSequence]:

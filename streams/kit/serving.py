@@ -7,7 +7,7 @@ that Kit lacks); the agent folds them. Called by the dispatcher, for different s
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -67,6 +67,9 @@ class Service:
             paid.release()  # the directory pays for itself
             await self._resolve(turn, subscriber, planned.missing)
             return
+        if planned.kept:
+            await self._park(turn, subscriber, planned.kept)
+            return
         covered = paid.grown(min(len(planned.requests), INTENT_REQUESTS_MAX))
         if requests := planned.requests[:covered]:
             await self._fly(turn, subscriber, requests, paid)
@@ -75,10 +78,14 @@ class Service:
         names = await self.directory.resolve(missing)
         if names:
             log.warning("kit lacks names", action="kit_names_missing", subscriber=turn.key, names=names)
-            parked = Parked(revision=subscriber.revision, names=names)
-            await self.appender.append(turn.key, parked, turn.partition)  # what it leaves comes back when it is folded
+            await self._park(turn, subscriber, names)
         else:
             self.look_again(turn)
+
+    async def _park(self, turn: Turn, subscriber: Subscriber, names: Mapping[str, str]) -> None:
+        """What it leaves comes back when it is folded."""
+        parked = Parked(revision=subscriber.revision, names=dict(names))
+        await self.appender.append(turn.key, parked, turn.partition)
 
     async def _fly(self, turn: Turn, subscriber: Subscriber, requests: tuple[Request, ...], paid: Reservation) -> None:
         flight = Flight(turn.partition, self._intent(turn, subscriber, requests), _this_task())

@@ -75,3 +75,20 @@ async def test_a_404_for_a_fresh_id_is_parked_after_the_subscriber_was_made_anew
     await world.log.say(KEY, align("customer"))
     await worker.idle()
     assert worker.table[KEY].parked == {"tag:customer": "Kit answered 404: no"}
+
+
+@virtual
+async def test_l7_a_tag_renamed_in_kit_and_in_the_catalogue_stays_with_its_holders(world: World) -> None:
+    worker = await world.worker()
+    await world.log.say(KEY, align("customer"))
+    await worker.idle()
+    world.kit.account.tags["member"] = world.kit.account.tags.pop("customer")  # what was loaded is the former name
+    world.kit.account.people[EMAIL].tags = {"member"}
+    await world.log.say(KEY, align("member", version=2))
+    await worker.idle()
+    assert world.kit.account.people[EMAIL].tags == {"member"}
+    assert set(worker.table[KEY].parked) == {"tag:customer"}
+    await world.log.say(KEY, align(version=3))
+    await worker.idle()
+    assert world.kit.account.people[EMAIL].tags == set()
+    assert worker.table[KEY].known.tags == {}

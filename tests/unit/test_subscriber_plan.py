@@ -176,3 +176,41 @@ def test_an_ended_and_an_active_of_one_customer_are_its_own_affair(table: Subscr
     table.take(align(ended, active))
     table.settle(kit, kit.answer)
     assert kit.people[EMAIL].tags == {"customer", "vip"}
+
+
+def test_l7_a_tag_wished_by_its_id_from_now_on_is_not_taken_back_by_its_name(
+    table: SubscriberTable, kit: MemoryKit
+) -> None:
+    table.take(align("customer", "vip"))
+    table.settle(kit, kit.answer)
+    kit.tags["1"] = kit.tags["customer"]
+    table.take(align("1", version=2))
+    planned = plan(table.state, kit)
+    assert planned.requests == (
+        AddTag(email=EMAIL, name="1", tag_id=1),
+        RemoveTag(subscriber_id=100, name="vip", tag_id=4),
+    )
+    assert set(planned.kept) == {"tag:customer"}
+
+
+@pytest.mark.parametrize(("before", "after"), [("field_1", "Field 1"), ("Field 1", "field_1")])
+def test_a_field_wished_by_another_of_its_names_keeps_its_value(
+    table: SubscriberTable, kit: MemoryKit, before: str, after: str
+) -> None:
+    kit.fields["field_1"] = "field_1"
+    table.take(align(fields={before: "Pro"}))
+    table.settle(kit, kit.answer)
+    table.take(align(fields={after: "Pro"}, version=2))
+    table.settle(kit, kit.answer)
+    assert kit.people[EMAIL].fields == {"field_1": "Pro"}
+    assert table.state.known.fields == {after: "Pro"}
+
+
+def test_a_field_wished_by_another_name_keeps_its_value_across_requests(table: SubscriberTable, kit: MemoryKit) -> None:
+    """The name taken back comes in a later request than the one that is wished."""
+    kit.fields["zz"] = "field_0"
+    table.take(align(fields={"zz": "Pro"}))
+    table.settle(kit, kit.answer)
+    table.take(align(fields={f"field {n}": "Pro" for n in range(12)}, version=2))
+    table.settle(kit, kit.answer)
+    assert kit.people[EMAIL].fields["field_0"] == "Pro"
