@@ -96,13 +96,17 @@ class Align(Message, frozen=True, kw_only=True, tag="align"):
 
 
 class Enrol(Message, frozen=True, kw_only=True, tag="enrol"):
-    """Add the subscriber to a sequence, once for this id, whatever comes again."""
+    """Add the subscriber to a sequence, once for this id, whatever comes again.
+
+    `create_as`: Kit's state for a subscriber that is new, and of whom nothing else is wished.
+    """
 
     id: CommandId
     customer: CustomerKey
     email: str
     sequence: str
     rule: str
+    create_as: str = "active"
     catalogue: CatalogueVersion
 
 

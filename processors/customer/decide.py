@@ -59,7 +59,7 @@ def decide(
         return Decision(decided)
     wishes = wishes_of(key, after, decided, catalogue)
     email = after.profile.email
-    enrols, decided = _enrolled(key, email, decided)
+    enrols, decided = _enrolled(key, email, decided, catalogue)
     says = _Says(key, email, wishes, catalogue, version)
     aligns, said = _aligned(says, decided)
     return Decision(
@@ -114,20 +114,24 @@ def _names(happened: tuple[Happened, ...]) -> tuple[str, ...]:
 # --- commands ---------------------------------------------------------------------------------------------------
 
 
-def _enrolled(key: CustomerKey, email: str, decided: Decided) -> tuple[tuple[Enrol, ...], Decided]:
+def _enrolled(
+    key: CustomerKey, email: str, decided: Decided, catalogue: Catalogue
+) -> tuple[tuple[Enrol, ...], Decided]:
     """Enrolments wait, in the state, until an email is known."""
     if not email or not decided.waiting:
         return (), decided
-    return tuple(_enrol(key, email, waiting) for waiting in decided.waiting), replace(decided, waiting=())
+    enrols = tuple(_enrol(key, email, waiting, catalogue.create_as) for waiting in decided.waiting)
+    return enrols, replace(decided, waiting=())
 
 
-def _enrol(key: CustomerKey, email: str, waiting: WaitingEnrol) -> Enrol:
+def _enrol(key: CustomerKey, email: str, waiting: WaitingEnrol, create_as: str) -> Enrol:
     return Enrol(
         id=waiting.id,
         customer=key,
         email=email,
         sequence=waiting.sequence,
         rule=waiting.rule,
+        create_as=create_as,
         catalogue=waiting.catalogue,
     )
 

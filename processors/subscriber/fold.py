@@ -88,8 +88,8 @@ def _enrolled(before: Subscriber | None, enrol: Enrol, source: Source) -> Subscr
     subscriber = before or Subscriber(email=email, known=Known())
     if contains(subscriber.done, enrol.id) or any(command.id == enrol.id for command in subscriber.commands):
         return subscriber
-    command = Command(id=enrol.id, sequence=enrol.sequence, rule=enrol.rule)
-    after = replace(subscriber, email=email, commands=(*subscriber.commands, command))
+    command = Command(id=enrol.id, sequence=enrol.sequence, rule=enrol.rule, create_as=enrol.create_as)
+    after = replace(subscriber, email=email, commands=(*subscriber.commands, command), told=False)
     return _wishing_anew(subscriber, after, source)
 
 

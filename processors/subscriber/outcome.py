@@ -73,6 +73,7 @@ def _folded(before: Subscriber, request: Request, result: Result) -> Subscriber:
 
 
 def _done(before: Subscriber, request: Request, result: Done) -> Subscriber:
+    before = replace(before, told=before.told or result.state is not None)
     known = replace(
         before.known,
         id=result.subscriber_id if result.subscriber_id is not None else before.known.id,

@@ -139,15 +139,28 @@ def _upserts(subscriber: Subscriber, gap: Difference, names: Names) -> Iterator[
         label: wished.get(key, "") if gap.fields[label] == "" else gap.fields[label] for label, key in keys.items()
     }
     labels = list(keys)
-    creates = bool(gap) and subscriber.known.id is None
-    for start in range(0, len(labels) or int(creates), FIELDS_PER_UPSERT_MAX):
+    is_needed = bool(gap) and (subscriber.known.id is None or _asks_for_state(subscriber, gap))
+    create_as = _create_as(subscriber, gap.wished)
+    for start in range(0, len(labels) or int(is_needed), FIELDS_PER_UPSERT_MAX):
         some = labels[start : start + FIELDS_PER_UPSERT_MAX]
         yield Upsert(
             email=subscriber.email,
-            create_as=gap.wished.create_as,
+            create_as=create_as,
             fields={keys[label]: values[label] for label in some},
             labels={label: gap.fields[label] for label in some},
         )
+
+
+def _asks_for_state(subscriber: Subscriber, gap: Difference) -> bool:
+    """Nobody is enrolled on what Kit said long ago: they may have unsubscribed since. Tags tell the state as well."""
+    return bool(gap.enrol) and not gap.give and not subscriber.told
+
+
+def _create_as(subscriber: Subscriber, wished: Wished) -> str:
+    """Of whom no tag and no field is wished, the command that is to be carried out says it."""
+    if subscriber.commands and not wished.tags and not wished.fields:
+        return subscriber.commands[-1].create_as
+    return wished.create_as
 
 
 def _taggings(subscriber: Subscriber, gap: Difference, names: Names) -> Iterator[Request]:

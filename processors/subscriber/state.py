@@ -32,6 +32,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     id: CommandId
     sequence: str
     rule: str
+    create_as: str = "active"
 
 
 class Holding(StrEnum):
@@ -60,7 +61,8 @@ class Subscriber(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `done`: the ledger of commands that are over (processors/id_set.py), kept for good. `parked`: what Kit or the
     catalogue refuses, by `parked_key`, in words for people; left out of every plan until there is a new wish.
     `attempts`: ambiguous outcomes in a row; nothing is planned before `retry_ms`. `backfill`: all that is pending was
-    asked for by history. `absent`: Kit answered 404 for it since a tag or sequence last succeeded.
+    asked for by history. `absent`: Kit answered 404 for it since a tag or sequence last succeeded. `told`: Kit has told
+    its state since it was last to be enrolled.
     """
 
     email: str
@@ -76,6 +78,7 @@ class Subscriber(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     retry_ms: int = 0
     backfill: bool = False
     absent: bool = False
+    told: bool = False
 
 
 _encoder = msgspec.json.Encoder(order="deterministic")

@@ -94,5 +94,15 @@ def align(
     )
 
 
-def enrol(id_: str = "enrol:in_1", sequence: str = "Welcome", customer: str = "cus_1") -> Enrol:
-    return Enrol(id=id_, customer=customer, email=EMAIL, sequence=sequence, rule="when.purchased", catalogue="c1")
+def enrol(
+    id_: str = "enrol:in_1", sequence: str = "Welcome", customer: str = "cus_1", create_as: str = "active"
+) -> Enrol:
+    return Enrol(
+        id=id_,
+        customer=customer,
+        email=EMAIL,
+        sequence=sequence,
+        rule="when.purchased",
+        create_as=create_as,
+        catalogue="c1",
+    )

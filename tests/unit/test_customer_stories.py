@@ -199,3 +199,11 @@ def test_what_is_no_catalogue_becomes_a_dead_letter_and_the_applied_one_goes_on(
     )
     assert len(story.dead_letters) == 1
     assert story.hear(*bought_by_checkout()).tags() == PRO
+
+
+def test_an_enrolment_without_a_tag_says_how_a_subscriber_is_created():
+    text = 'subscribers.create_as = "inactive"\n[[offer]]\nname = "Atlas"\npayment_links = ["plink_Atlas"]\n'
+    story = Story(text + 'when.purchased.sequences = ["Atlas reader"]\n')
+    story.hear(stripe.session_completed(payment_link="plink_Atlas"))
+    assert story.aligns == []
+    assert [enrol.create_as for enrol in story.enrols] == ["inactive"]

@@ -120,11 +120,34 @@ async def test_a_cancelled_subscriber_gets_tags_and_is_never_enrolled(world: Wor
     await world.log.say(KEY, align("customer"))
     await world.log.say(KEY, enrol())
     await worker.idle()
-    await world.log.say(KEY, enrol("enrol:in_2"))  # now the state is known
+    await world.log.say(KEY, enrol("enrol:in_2"))  # the state is asked for again: it may have changed
     await worker.idle()
-    assert [type(request) for request in world.kit.account.requests] == [Upsert, AddTag]
+    assert [type(request) for request in world.kit.account.requests] == [Upsert, AddTag, Upsert]
     withheld = [result for outcome in world.log.messages(Outcome) for result in outcome.results]
     assert withheld.count(Withheld(state="cancelled")) == 2
+
+
+@virtual
+async def test_who_has_unsubscribed_since_we_last_asked_is_not_enrolled(world: World) -> None:
+    worker = await world.worker()
+    await world.log.say(KEY, align("customer"))
+    await worker.idle()
+    world.kit.account.people[EMAIL].state = "cancelled"
+    await world.log.say(KEY, enrol())
+    await worker.idle()
+    assert world.kit.account.people[EMAIL].sequences == []
+    assert worker.table[KEY].commands == ()
+
+
+@virtual
+async def test_a_share_of_one_request_a_minute_still_enrols(world: World) -> None:
+    """Its state is asked for in one turn, the enrolment follows in another."""
+    worker = await world.worker(per_minute=1)
+    await world.log.say(KEY, align("customer"))
+    await worker.idle()
+    await world.log.say(KEY, enrol())
+    await worker.idle()
+    assert world.kit.account.people[EMAIL].sequences == [7]
 
 
 @virtual

@@ -214,3 +214,20 @@ def test_a_field_wished_by_another_name_keeps_its_value_across_requests(table: S
     table.take(align(fields={f"field {n}": "Pro" for n in range(12)}, version=2))
     table.settle(kit, kit.answer)
     assert kit.people[EMAIL].fields["field_0"] == "Pro"
+
+
+def test_who_is_only_enrolled_is_created_as_the_catalogue_says(table: SubscriberTable, kit: MemoryKit) -> None:
+    """Kit's double opt-in must not be passed by because a purchase gives no tag."""
+    table.take(enrol(create_as="inactive"))
+    table.settle(kit, kit.answer)
+    assert kit.people[EMAIL].state == "inactive"
+
+
+def test_an_enrolment_alone_costs_one_request_more_that_tells_the_state(table: SubscriberTable, kit: MemoryKit) -> None:
+    table.take(align("customer"))
+    table.settle(kit, kit.answer)
+    table.take(enrol())
+    assert [type(request) for request in table.settle(kit, kit.answer)] == [Upsert, AddToSequence]
+    table.take(align("customer", "vip", version=2))
+    table.take(enrol("enrol:in_2"))
+    assert [type(request) for request in table.settle(kit, kit.answer)] == [AddTag, AddToSequence]
