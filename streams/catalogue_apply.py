@@ -4,7 +4,6 @@ From then on each customer's record is decided by the catalogue that precedes it
 well (docs/design.md §4). Called by `millrace apply`, by the ops API and at the start of a role.
 """
 
-import time
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
@@ -37,22 +36,14 @@ class Standing(StrEnum):
     REFUSED = "refused"
 
 
-async def apply_catalogue(log: Log, parsed: Parsed, settings: Settings, now_ms: int) -> bool:
-    """False: this version is the applied one already. Its records become visible together, or none of them.
-
-    Raises LogUnavailable. Two processes that start at once may both apply their file: the same version twice changes
-    nothing.
-    """
-    if await applied_version(log) == parsed.version:
-        return False
-    await _append(log, parsed.document, parsed.version, settings, now_ms)
-    return True
-
-
 async def apply_document(
-    log: Log, document: Mapping[str, Any], settings: Settings, now_ms: int | None = None
+    log: Log, document: Mapping[str, Any], settings: Settings, now_ms: int
 ) -> tuple[CatalogueVersion, bool]:
-    """As apply_catalogue, for a document that was sent: its version, and whether it is new. Raises WrongCatalogue."""
+    """Its version, and whether it is new. Its records become visible together, or none of them.
+
+    Raises WrongCatalogue, LogUnavailable. Two processes that start at once may both apply their file: the same version
+    twice changes nothing.
+    """
     try:
         plain = checked(document)
     except Faults as faults:
@@ -60,7 +51,7 @@ async def apply_document(
     version = version_of(plain)
     if await applied_version(log) == version:
         return version, False
-    await _append(log, plain, version, settings, int(time.time() * 1000) if now_ms is None else now_ms)
+    await _append(log, plain, version, settings, now_ms)
     return version, True
 
 
@@ -96,12 +87,6 @@ async def start_with_catalogue(log: Log, settings: Settings, now_ms: int) -> Sta
 async def applied_version(log: Log) -> CatalogueVersion | None:
     current = await _current(log)
     return current.version if current is not None else None
-
-
-async def applied_document(log: Log) -> dict[str, Any] | None:
-    """The document of the applied catalogue; compile_document makes rules of it."""
-    current = await _current(log)
-    return current.document if current is not None else None
 
 
 class _Typed(msgspec.Struct):

@@ -4,11 +4,11 @@ Runs beside a role for as long as it does. A wrong file is told once and never r
 """
 
 import asyncio
-import time
 
 import structlog
 
 from streams.catalogue_apply import start_with_catalogue
+from streams.clock import now_ms
 from streams.errors import MillraceError
 from streams.log import Log
 from streams.settings import Settings
@@ -32,10 +32,6 @@ async def watch(log: Log, settings: Settings) -> None:
             logger.warning("the changed catalogue is not applied yet", action="catalogue", reason=str(error))
         else:
             seen = now
-
-
-def now_ms() -> int:
-    return int(time.time() * 1000)
 
 
 def _stamp(settings: Settings) -> tuple[int, int] | None:

@@ -15,7 +15,8 @@ from prometheus_client import CollectorRegistry
 
 from processors.ids import CatalogueVersion
 from streams.catalogue_apply import apply_document, start_with_catalogue
-from streams.catalogue_watch import now_ms, watch
+from streams.catalogue_watch import watch
+from streams.clock import now_ms
 from streams.edge.server import EdgeServer
 from streams.errors import WrongSettings, WrongUsage
 from streams.log import Log
@@ -61,8 +62,7 @@ async def up(settings: Settings, stop: asyncio.Event, announce: Announce) -> int
         edge = EdgeServer(settings, log, registry)
         served = _ops(settings, registry, lambda: edge.not_ready() or worker.not_ready(), status=status, log=log)
         mount(worker.web_application, served)
-        running = asyncio.create_task(worker.run(), name="worker")
-        parts.push_async_callback(worker.stopped, running)
+        running = await parts.enter_async_context(_working(worker))
         await _listening(edge.start(), "MILLRACE_EDGE_PORT", settings.edge_port)
         parts.push_async_callback(edge.stop)
         announce(Addresses(edge=_url(settings.edge_host, edge.port), ops=_url(settings.ops_host, worker.ops_port)))
@@ -78,13 +78,12 @@ async def worker(settings: Settings, stop: asyncio.Event, announce: Announce) ->
     async with AsyncExitStack() as parts:
         log = await parts.enter_async_context(_started_log(settings))
         await parts.enter_async_context(_catalogue(settings, log))
-        part = Worker(settings, log, registry)
-        mount(part.web_application, _ops(settings, registry, part.not_ready))
-        running = asyncio.create_task(part.run(), name="worker")
-        parts.push_async_callback(part.stopped, running)
-        announce(Addresses(edge=None, ops=_url(settings.ops_host, part.ops_port)))
+        alone = Worker(settings, log, registry)
+        mount(alone.web_application, _ops(settings, registry, alone.not_ready))
+        running = await parts.enter_async_context(_working(alone))
+        announce(Addresses(edge=None, ops=_url(settings.ops_host, alone.ops_port)))
         await _first(stop, running)
-        return await part.stopped(running)
+        return await alone.stopped(running)
 
 
 async def edge(settings: Settings, stop: asyncio.Event, announce: Announce) -> int:
@@ -153,6 +152,15 @@ async def _started_log(settings: Settings) -> AsyncIterator[Log]:
         yield log
     finally:
         await log.stop()
+
+
+@asynccontextmanager
+async def _working(worker: Worker) -> AsyncIterator["asyncio.Task[int]"]:
+    running = asyncio.create_task(worker.run(), name="worker")
+    try:
+        yield running
+    finally:
+        await worker.stopped(running)
 
 
 @asynccontextmanager

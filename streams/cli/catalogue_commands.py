@@ -11,6 +11,7 @@ from streams.catalogue_file import load_catalogue
 from streams.cli.context import Context, run
 from streams.cli.ops_client import OpsAbsent, OpsClient
 from streams.cli.output import print_json, say, screen
+from streams.clock import now_ms
 from streams.open_log import open_log
 from streams.settings import Settings
 
@@ -70,7 +71,7 @@ async def _applied(settings: Settings, parsed: Parsed) -> dict[str, Any]:
     log = open_log(settings)
     await log.start()
     try:
-        version, new = await apply_document(log, parsed.document, settings)
+        version, new = await apply_document(log, parsed.document, settings, now_ms())
     finally:
         await log.stop()
     return {"version": version, "applied": new}

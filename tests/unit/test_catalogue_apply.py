@@ -11,9 +11,7 @@ from processors.messages import CatalogueApplied, decode_customer_message
 from processors.record import Record, Source, Topic
 from streams.catalogue_apply import (
     Standing,
-    applied_document,
     applied_version,
-    apply_catalogue,
     apply_document,
     ensure_applied,
     start_with_catalogue,
@@ -80,6 +78,12 @@ def catalogue(name: str = "one") -> Parsed:
     return parse(f"[account]\nname = '{name}'")
 
 
+async def applied(log: MemoryLog, settings: Settings, parsed: Parsed) -> bool:
+    """Whether it was new."""
+    _version, new = await apply_document(log, parsed.document, settings, NOW_MS)
+    return new
+
+
 @pytest.fixture
 def log() -> MemoryLog:
     return MemoryLog()
@@ -92,7 +96,7 @@ def settings(tmp_path: Path) -> Settings:
 
 async def test_a_catalogue_goes_into_every_partition_and_into_its_own_topic(log: MemoryLog, settings: Settings):
     parsed = catalogue()
-    assert await apply_catalogue(log, parsed, settings, NOW_MS)
+    assert await applied(log, settings, parsed)
     places = [(record.topic, record.partition, record.key) for record in log.records]
     assert places == [
         (Topic.CATALOGUE_EVENTS, 0, b"catalogue"),
@@ -107,33 +111,31 @@ async def test_a_catalogue_goes_into_every_partition_and_into_its_own_topic(log:
 
 
 async def test_the_same_version_is_not_applied_twice(log: MemoryLog, settings: Settings):
-    assert await apply_catalogue(log, catalogue(), settings, NOW_MS)
-    assert not await apply_catalogue(log, catalogue(), settings, NOW_MS)
+    assert await applied(log, settings, catalogue())
+    assert not await applied(log, settings, catalogue())
     assert len(log.records) == 4
 
 
 async def test_an_older_version_may_be_applied_again(log: MemoryLog, settings: Settings):
     for name in ("one", "two", "one"):
-        assert await apply_catalogue(log, catalogue(name), settings, NOW_MS)
+        assert await applied(log, settings, catalogue(name))
     assert await applied_version(log) == catalogue("one").version
-    assert await applied_document(log) == catalogue("one").document
 
 
 async def test_nothing_is_applied_in_an_empty_log(log: MemoryLog):
     assert await applied_version(log) is None
-    assert await applied_document(log) is None
 
 
 async def test_stripes_own_events_are_passed_over(log: MemoryLog, settings: Settings):
     log.stripe_says(b'{"type": "product.created", "id": "evt_1"}')
-    await apply_catalogue(log, catalogue(), settings, NOW_MS)
+    await applied(log, settings, catalogue())
     for value in (b'{"type": "price.updated"}', b"not JSON", b'{"type": 7}', b"[]", b"", b"[" * 100_000):
         log.stripe_says(value)
     assert await applied_version(log) == catalogue().version
 
 
 async def test_a_catalogue_of_a_newer_millrace_is_not_read_past(log: MemoryLog, settings: Settings):
-    await apply_catalogue(log, catalogue(), settings, NOW_MS)
+    await applied(log, settings, catalogue())
     log.stripe_says(b'{"type": "catalogue_applied", "schema": 2, "version": "x", "document": {}}')
     with pytest.raises(WrongCatalogue, match="update this one"):
         await applied_version(log)
@@ -142,7 +144,7 @@ async def test_a_catalogue_of_a_newer_millrace_is_not_read_past(log: MemoryLog, 
 async def test_a_log_without_room_is_told_and_nothing_is_applied(log: MemoryLog, settings: Settings):
     log.full = True
     with pytest.raises(LogUnavailable):
-        await apply_catalogue(log, catalogue(), settings, NOW_MS)
+        await applied(log, settings, catalogue())
     assert log.records == []
 
 
