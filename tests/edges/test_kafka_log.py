@@ -15,6 +15,7 @@ from processors.record import Record, Source, Topic
 from streams import topics
 from streams.errors import LogUnavailable, LogUnusable, Unreachable, WrongSettings
 from streams.kafka.log import KafkaLog
+from streams.kafka.writing import Appender
 from streams.log import APPEND_SECONDS_MAX, NewRecord, Reached
 from streams.settings import Settings
 
@@ -174,6 +175,17 @@ async def test_an_append_in_one_transaction_aborts_what_a_former_process_left_op
         await dead.send_and_wait(name, b"never committed", partition=0, headers=foreign_headers())
         await log.append_all([event(b"committed")])
         assert await values(log) == [b"committed"]
+
+
+async def test_processes_that_append_in_one_transaction_at_once_end_each_other_and_say_so(
+    log: KafkaLog, settings: Settings
+) -> None:
+    together = [event(b"a"), event(b"b", partition=1)] * 20
+    appends = (Appender(settings).append_all(together) for _ in range(4))
+    outcomes = await asyncio.gather(*appends, return_exceptions=True)
+    failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    assert [type(failure) for failure in failures] == [LogUnavailable] * len(failures)
+    assert len(await values(log)) == 20 * (len(outcomes) - len(failures))
 
 
 # --- tail -----------------------------------------------------------------------------------------------------
@@ -341,6 +353,11 @@ async def test_nobody_there_is_unreachable_and_says_what_to_check() -> None:
     log = KafkaLog(Settings(broker="kafka://127.0.0.1:1"))
     with pytest.raises(Unreachable, match=r"Kafka at 127\.0\.0\.1:1 cannot be reached .* MILLRACE_BROKER"):
         await log.start()
+
+
+async def test_an_append_that_needs_a_new_producer_while_nobody_is_there_may_be_repeated() -> None:
+    with pytest.raises(LogUnavailable, match="nothing was promised"):
+        await Appender(Settings(broker="kafka://127.0.0.1:1")).append(event(b"a"))
 
 
 async def test_a_stopped_broker_is_refused_within_the_bound_and_what_was_acknowledged_stays(kafka_broker: Any) -> None:
