@@ -16,7 +16,7 @@ import structlog
 from yarl import URL
 
 from processors.ids import normalised_email
-from processors.messages import Request, Result
+from processors.messages import UNREADABLE, Request, Result
 from streams.errors import KitRefused, KitUnavailable
 from streams.kit.calls import KIT_REQUEST_SECONDS_MAX, Page
 from streams.kit.wire import (
@@ -176,7 +176,7 @@ class KitClient:
             raise KitUnavailable(f"{where}: {unusable(answer.status)}; it can be tried again")
         try:
             return msgspec.json.decode(answer.body, type=shape)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise KitUnavailable(f"{where}: Kit's answer cannot be read ({error}); it can be tried again") from error
 
     async def _make(self, call: Call) -> Answer | Lost:

@@ -10,6 +10,7 @@ from typing import assert_never
 import msgspec
 
 from processors.messages import (
+    UNREADABLE,
     AddTag,
     AddToSequence,
     Ambiguous,
@@ -61,6 +62,17 @@ class KitSubscriber(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     first_name: str | None = None
     fields: dict[str, str | None] = {}
+
+
+class _Held(msgspec.Struct, frozen=True):
+    id: int
+    state: str
+
+
+class _Seen(msgspec.Struct, frozen=True):
+    """Of an answer just what a result needs: nothing else in it may make a request look as if it had been lost."""
+
+    subscriber: _Held
 
 
 class SubscriberAnswer(msgspec.Struct, frozen=True):
@@ -133,7 +145,7 @@ def kit_words(answer: Answer) -> str:
     """The texts of `errors`; of anything else than Kit's JSON, its beginning."""
     try:
         errors = msgspec.json.decode(answer.body, type=_Errors).errors
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return answer.body.decode(errors="replace").strip()[:WORDS_CHARS_MAX]
     texts = [text for item in errors for text in ((item,) if isinstance(item, str) else item)]
     return "; ".join(texts)[:WORDS_CHARS_MAX]
@@ -143,7 +155,7 @@ def warnings_of(answer: Answer) -> tuple[str, ...]:
     """Of an answer that `result_of` called done."""
     try:
         return msgspec.json.decode(answer.body, type=SubscriberAnswer).warnings
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return ()
 
 
@@ -161,7 +173,7 @@ def _done(request: Request, answer: Answer) -> Done | Ambiguous:
     if isinstance(request, RemoveTag):
         return Done(status=answer.status)
     try:
-        subscriber = msgspec.json.decode(answer.body, type=SubscriberAnswer).subscriber
-    except msgspec.MsgspecError:
+        subscriber = msgspec.json.decode(answer.body, type=_Seen).subscriber
+    except UNREADABLE:
         return Ambiguous(reason=f"Kit answered {answer.status} with a body that names no subscriber")
     return Done(status=answer.status, subscriber_id=subscriber.id, state=subscriber.state)

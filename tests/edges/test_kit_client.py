@@ -316,3 +316,24 @@ async def test_requests_at_once_share_a_bounded_number_of_connections():
 
 def test_a_client_shows_no_secret_of_its_own():
     assert API_KEY not in repr(KitClient("http://127.0.0.1:1", API_KEY))
+
+
+@pytest.mark.parametrize("request_", [UPSERT, ADD_TAG, ADD_TO_SEQUENCE], ids=name_of)
+@pytest.mark.parametrize("odd", [b'"warnings": [{"key": "x"}]', b'"warnings": null', b'"more": 1'])
+def test_what_kit_says_beside_id_and_state_never_undoes_a_result(request_, odd):
+    body = b'{"subscriber": {"id": 7, "state": "active", "fields": {"plan": 5}}, ' + odd + b"}"
+    assert result_of(request_, Answer(200, body)) == Done(status=200, subscriber_id=7, state="active")
+
+
+NO_TEXT = (
+    b'{"errors": ["caf\xe9"], "subscriber": {"id": 7, "state": "caf\xe9"}, "tags": [{"id": 1, "name": "caf\xe9"}]}'
+)
+
+
+async def test_an_answer_that_is_no_text_is_a_result_and_no_crash():
+    async with answering(http("200 OK", NO_TEXT)) as client:
+        assert isinstance(await client.perform(UPSERT), Ambiguous)
+        with pytest.raises(KitUnavailable, match="cannot be read"):
+            await client.tags_page()
+    async with answering(http("422 Unprocessable Content", NO_TEXT)) as client:
+        assert isinstance(await client.perform(UPSERT), Rejected)
