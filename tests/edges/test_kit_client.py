@@ -333,6 +333,7 @@ NO_TEXT = (
 async def test_an_answer_that_is_no_text_is_a_result_and_no_crash():
     async with answering(http("200 OK", NO_TEXT)) as client:
         assert isinstance(await client.perform(UPSERT), Ambiguous)
+    async with answering(http("200 OK", NO_TEXT)) as client:
         with pytest.raises(KitUnavailable, match="cannot be read"):
             await client.tags_page()
     async with answering(http("422 Unprocessable Content", NO_TEXT)) as client:
