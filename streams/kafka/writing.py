@@ -6,13 +6,14 @@ once; the caller decides whether to append anew, and readers drop repeats by the
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, ProducerFenced
 
-from streams.errors import LogUnavailable, Unreachable
+from streams.errors import LogUnavailable
 from streams.kafka.connection import client_arguments, unreachable
 from streams.kafka.provision import record_bytes_max
 from streams.kafka.records import headers_of
@@ -27,6 +28,9 @@ STOP_SECONDS_MAX = 3.0
 REQUEST_SECONDS_MAX = 5.0
 RETRY_BACKOFF_MS = 20
 """How soon a new transaction asks again whether a former one's abort is done; the default of 100 is felt."""
+
+FENCED_PAUSE_SECONDS_MAX = 0.5
+"""Several times what such a transaction takes, by chance: two that fence each other must not go on in step."""
 
 
 class Appender:
@@ -59,21 +63,23 @@ class Appender:
             if producer is not None and not _passing(error):
                 await self._abandon(producer)
             raise self._unavailable(f"{type(error).__name__}: {error}") from error
-        except Unreachable as error:  # of a new producer in place of an abandoned one
-            raise self._unavailable(str(error)) from error
         return Position(acknowledged.partition, acknowledged.offset)
 
     async def append_all(self, records: Sequence[NewRecord]) -> dict[TopicPartition, int]:
         """Returns the last offset in each partition written; committed readers see it some milliseconds later.
 
-        Raises LogUnavailable. Another process that does the same at that moment ends this one's transaction.
+        Raises LogUnavailable. Another process that does the same at that moment ends this one's transaction, as roles
+        do that start together on a new log: nothing was written then, and it is tried again.
         """
         try:
             async with self._transacting, asyncio.timeout(TRANSACTION_SECONDS_MAX):
-                return await self._transact(records)
+                while True:
+                    with contextlib.suppress(ProducerFenced):
+                        return await self._transact(records)
+                    await asyncio.sleep(random.uniform(0, FENCED_PAUSE_SECONDS_MAX))  # noqa: S311 - no secret
         except TimeoutError as error:
             raise self._unavailable(f"no acknowledgement within {TRANSACTION_SECONDS_MAX:.0f} s") from error
-        except (KafkaError, AssertionError) as error:  # aiokafka asserts that it is not fenced between two sends
+        except KafkaError as error:
             raise self._unavailable(f"{type(error).__name__}: {error}") from error
 
     async def _transact(self, records: Sequence[NewRecord]) -> dict[TopicPartition, int]:
@@ -109,6 +115,7 @@ class Appender:
             partition=partition,
             headers=headers_of(record.source, record.received_ms),
         )
+        sent.add_done_callback(_look_at_failure)
         return sent
 
     def _arguments(self) -> dict[str, Any]:
@@ -156,11 +163,22 @@ def _passing(error: KafkaError) -> bool:
     return error.retriable or isinstance(error, KafkaTimeoutError | MessageSizeTooLargeError)
 
 
+def _look_at_failure(sent: "asyncio.Future[Any]") -> None:
+    """Of several sends that fail together the first is raised; the others would be logged as never retrieved."""
+    if not sent.cancelled():
+        sent.exception()
+
+
 async def _aborted(producer: AIOKafkaProducer) -> None:
-    """Best effort: the next start, or the transaction's timeout, aborts it as well; a fenced one cannot be aborted."""
-    with contextlib.suppress(KafkaError, TimeoutError, AssertionError):
+    """Best effort: the next start, or the transaction's timeout, aborts it as well."""
+    try:
         async with asyncio.timeout(STOP_SECONDS_MAX):
             await producer.abort_transaction()
+    except AssertionError:
+        # Who was fenced has nothing to abort, and aiokafka keeps the reason in a future that wants to be looked at.
+        _look_at_failure(producer._txn_manager.wait_for_transaction_end())  # noqa: SLF001 - no public way to it
+    except (KafkaError, TimeoutError):
+        pass
 
 
 async def _stopped(producer: AIOKafkaProducer) -> None:
