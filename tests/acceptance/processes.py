@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -128,6 +129,15 @@ class Installation:
         except (aiohttp.ClientError, TimeoutError):
             return 0, {}
 
+    async def lanes(self, worker: Process) -> int:
+        """How many source partitions it holds, of both agents; 0 where it does not answer."""
+        try:
+            async with self._http.get(f"{worker.ops}/metrics") as answer:
+                text = await answer.text()
+        except (aiohttp.ClientError, TimeoutError):
+            return 0
+        return sum(int(float(held)) for held in re.findall(r"^millrace_agent_partitions{.*} (.+)$", text, re.MULTILINE))
+
     async def idle(self, seconds: float = IDLE_SECONDS_MAX) -> dict[str, Any]:
         """The first status that says so, from whatever process tells a status at that time."""
         deadline = time.monotonic() + seconds
@@ -154,7 +164,7 @@ class Installation:
     def told(self) -> str:
         """The end of what each process said."""
         return "\n".join(
-            f"--- {p.said.name}, pid {p.popen.pid}, exit code {p.popen.returncode}\n{_end_of(p.said)}"
+            f"--- {p.said.name}, pid {p.popen.pid}, exit code {p.popen.poll()}\n{_end_of(p.said)}"
             for p in self.processes
         )
 
