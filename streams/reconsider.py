@@ -2,15 +2,14 @@
 
 Listens to the lanes of the customers agent. A customer is behind when it last decided by another catalogue than the
 one in its partition; those behind are sent `Reconsider`, a few at a time, and the next ones only when the agent has
-taken these: live events wait behind a handful of records, never behind all customers. `CustomersReconsidered` ends it.
-What a crash leaves undone is found again when the lane opens.
+taken these: live events wait behind a handful of records, never behind all customers. `CustomersReconsidered` ends it:
+it stands behind all of them in the partition. What a crash leaves undone is found again when the lane opens.
 """
 
 import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 
 import structlog
 
@@ -24,6 +23,9 @@ from streams.log import Log, NewRecord
 IN_FLIGHT_MAX = 50
 """Reconsiderations under way in one partition: a live event waits for no more than these."""
 
+ROOM_SECONDS_MAX = 10.0
+"""One that became a dead letter leaves no state by which it could be seen: the next ones wait no longer for it."""
+
 RETRY_SECONDS = 1.0
 """When the log does not take a record; it says so itself only after some seconds."""
 
@@ -34,11 +36,21 @@ KeysOf = Callable[[int], Iterable[tuple[str, CustomersState]]]
 
 
 class Reconsiderer:
-    """A `LaneListener` of the customers agent. `states_of` is asked once for each new catalogue and partition."""
+    """A `LaneListener` of the customers agent. `states_of` is asked once for each new catalogue and partition.
+    `on_crash`: what ends a round but its lane; the worker must stop, or the catalogue would never be settled.
+    """
 
-    def __init__(self, log: Log, states_of: KeysOf, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        log: Log,
+        states_of: KeysOf,
+        *,
+        on_crash: Callable[[BaseException], object],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._log = log
         self._states_of = states_of
+        self._on_crash = on_crash
         self._clock = clock
         self._rounds: dict[int, _Round] = {}
 
@@ -68,7 +80,9 @@ class Reconsiderer:
         if applied is not None and not applied.settled:
             if behind:
                 logger.info("customers decide anew", action="reconsider", partition=partition, customers=len(behind))
-            self._rounds[partition] = _Round(self._log, partition, applied.version, behind, self._clock)
+            self._rounds[partition] = _Round(
+                self._log, partition, applied.version, behind, on_crash=self._on_crash, clock=self._clock
+            )
 
 
 def _behind(states: Iterable[tuple[str, CustomersState]]) -> tuple[AppliedCatalogue | None, deque[str]]:
@@ -92,6 +106,8 @@ class _Round:
         partition: int,
         version: CatalogueVersion,
         behind: deque[str],
+        *,
+        on_crash: Callable[[BaseException], object],
         clock: Callable[[], float],
     ) -> None:
         self._log = log
@@ -101,7 +117,9 @@ class _Round:
         self._clock = clock
         self._in_flight: set[str] = set()
         self._room = asyncio.Event()
+        self._on_crash = on_crash
         self._task = asyncio.create_task(self._run(), name=f"reconsider {partition}")
+        self._task.add_done_callback(self._has_ended)
 
     def saw(self, states: Sequence[tuple[str, CustomersState]]) -> None:
         self._in_flight.difference_update(key for key, _ in states)
@@ -111,19 +129,30 @@ class _Round:
         self._task.cancel()
 
     async def ended(self) -> None:
-        with suppress(asyncio.CancelledError):
-            await self._task
+        await asyncio.wait({self._task})
+
+    def _has_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_crash(error)
 
     async def _run(self) -> None:
-        while self._behind or self._in_flight:
-            self._room.clear()
-            while self._behind and len(self._in_flight) < IN_FLIGHT_MAX:
-                key = self._behind.popleft()
-                self._in_flight.add(key)
-                await self._send(key, Reconsider(version=self._version))
-            if self._in_flight:
-                await self._room.wait()
+        while self._behind:
+            if len(self._in_flight) >= IN_FLIGHT_MAX:
+                await self._room_made()
+            key = self._behind.popleft()
+            self._in_flight.add(key)
+            await self._send(key, Reconsider(version=self._version))
         await self._send(catalogue_key(self._partition), CustomersReconsidered(version=self._version))
+
+    async def _room_made(self) -> None:
+        self._room.clear()
+        try:
+            async with asyncio.timeout(ROOM_SECONDS_MAX):
+                while len(self._in_flight) >= IN_FLIGHT_MAX:
+                    await self._room.wait()
+                    self._room.clear()
+        except TimeoutError:
+            self._in_flight.clear()
 
     async def _send(self, key: str, message: Reconsider | CustomersReconsidered) -> None:
         record = NewRecord(

@@ -59,7 +59,7 @@ class Worker:
             lookup=self._subscriber,
             on_crash=self._crash,
         )
-        self._reconsiderer = Reconsiderer(log, self._states_of_customers)
+        self._reconsiderer = Reconsiderer(log, self._states_of_customers, on_crash=self._crash)
         self._customers = add_agent(self._app, CUSTOMERS, self._reconsiderer)
         self._subscribers = add_agent(self._app, SUBSCRIBERS, self._dispatcher)
         self._stop = asyncio.Event()
