@@ -13,7 +13,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, ProducerFenced
 
-from streams.errors import LogUnavailable
+from streams.errors import LogUnavailable, Unreachable
 from streams.kafka.connection import client_arguments, unreachable
 from streams.kafka.provision import record_bytes_max
 from streams.kafka.records import headers_of
@@ -63,6 +63,8 @@ class Appender:
             if producer is not None and not _passing(error):
                 await self._abandon(producer)
             raise self._unavailable(f"{type(error).__name__}: {error}") from error
+        except Unreachable as error:  # of a new producer in place of an abandoned one
+            raise self._unavailable(str(error)) from error
         return Position(acknowledged.partition, acknowledged.offset)
 
     async def append_all(self, records: Sequence[NewRecord]) -> dict[TopicPartition, int]:
@@ -74,7 +76,8 @@ class Appender:
         try:
             async with self._transacting, asyncio.timeout(TRANSACTION_SECONDS_MAX):
                 while True:
-                    with contextlib.suppress(ProducerFenced):
+                    # aiokafka asserts that it is not fenced between two sends
+                    with contextlib.suppress(ProducerFenced, AssertionError):
                         return await self._transact(records)
                     await asyncio.sleep(random.uniform(0, FENCED_PAUSE_SECONDS_MAX))  # noqa: S311 - no secret
         except TimeoutError as error:
