@@ -167,6 +167,8 @@ class CommitThread:
             passing = database.is_passing(error)
             failure = LogUnavailable(f"The log {self._store.path}: {error}.") if passing else self._broken(error)
             self._post(_reject, call.future, failure)
+            if not passing:  # retention met a damaged page: nobody waits for it, and nothing may be added to the file
+                self._post(self._reports.failed, (), (), failure)
         except Exception as error:  # noqa: BLE001 - belongs to the caller, who awaits the future
             self._post(_reject, call.future, error)
         else:

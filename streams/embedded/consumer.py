@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import faust.transport.consumer
 from faust.assignor.client_assignment import ClientAssignment
 from faust.types import TP, ConsumerMessage, Message
+from mode import Service
 
 from streams import topics
 from streams.embedded.log_file import LogFile
@@ -102,6 +103,11 @@ class Consumer(faust.transport.consumer.Consumer):  # type: ignore[misc] # Faust
     async def on_stop(self) -> None:
         await super().on_stop()
         self._give_up_all()
+
+    @Service.task  # type: ignore[untyped-decorator] # Faust is untyped
+    async def _end_with_the_file(self) -> None:
+        """Where no record comes any more, no lane would notice; a supervisor can only restart what ends."""
+        raise await self._file.until_unusable()
 
     # --- fetching ---------------------------------------------------------------------------------------------
 

@@ -5,7 +5,6 @@ opening has no writer: it looks now and then whether the owner, in another proce
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -50,6 +49,11 @@ class LogFile:
         """Why nothing can be appended now, with the remedy; None when all is well."""
         return None if self._writer is None else self._writer.trouble
 
+    async def until_unusable(self) -> LogUnusable:
+        """Returns when the file has failed for good: why, and what to do. Only a restart may help then."""
+        await self._owned().failed_for_good.wait()
+        return LogUnusable(self.trouble)
+
     async def start(self) -> None:
         """Raises LogUnusable: owned by another process, damaged, of a newer schema, not there (read-only)."""
         try:
@@ -67,8 +71,7 @@ class LogFile:
         """What was submitted is written first. Safe to call again, and after a start that failed."""
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.gather(self._task, return_exceptions=True)  # a file that cannot be read must be let go, too
             self._task = None
         await self._reader.stop()
         if self._writer is not None:
@@ -179,4 +182,6 @@ class LogFile:
                     pass
             except LogUnavailable:
                 pass  # a full disk: there is another time
+            except LogUnusable:
+                return  # `until_unusable` says so
             await asyncio.sleep(RETENTION_SECONDS)

@@ -33,6 +33,8 @@ class Writer:
     def __init__(self, store: Store, on_written: OnWritten) -> None:
         self.trouble: str | None = None
         """Why nothing can be written now, with the remedy; None when all is well."""
+        self.failed_for_good = asyncio.Event()
+        """The file is broken: nothing is written any more. `trouble` says why."""
         self._path = store.path
         self._on_written = on_written
         self._turn: list[Job] = []
@@ -113,6 +115,7 @@ class Writer:
         if isinstance(error, LogUnusable):
             self._refusal = error
             self.trouble = str(error)
+            self.failed_for_good.set()
         for job in jobs:
             if not job.future.done():
                 job.future.set_exception(error)

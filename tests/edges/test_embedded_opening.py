@@ -22,6 +22,7 @@ from tests.edges.embedded_parts import (
     event,
     started,
     started_and_stopped,
+    until,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -136,6 +137,19 @@ async def test_retention_runs_by_itself(settings: Settings, monkeypatch: pytest.
         while await log.file.first_offset(partition) != 9:
             pass
     await log.stop()
+
+
+async def test_retention_that_meets_a_damaged_page_says_so_and_lets_the_log_stop(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(log_file, "RETENTION_SECONDS", 0.01)
+    log = await started(settings)
+    await log.file._writer.call(lambda store: store.connection.execute("DROP TABLE latest"))
+    await until(lambda: log.trouble is not None)
+    with pytest.raises(LogUnusable, match="no such table"):
+        await log.append(event(b"k"))
+    await log.stop()
+    assert log.file._ownership is None
 
 
 def overwrite(path: Path, content: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from faust.types import TP
 from processors.record import Source
 from streams.embedded.log import EmbeddedLog
 from streams.embedded.stored import Append
+from streams.errors import LogUnusable
 from streams.settings import Settings
 from streams.topics import TopicSpec
 
@@ -151,6 +153,22 @@ async def test_an_agent_on_a_topic_that_does_not_exist_stops_the_app_and_says_so
         async with running(app):
             pass
     await log.stop()
+
+
+async def test_an_idle_app_ends_when_its_file_fails_for_good_so_that_it_is_restarted(log: EmbeddedLog, tmp_path: Path):
+    async with running(CountingApp(log, tmp_path, acks=False)) as app:
+        with pytest.raises(LogUnusable, match="malformed"):
+            await log.file._writer.call(meets_a_damaged_page)
+        await until(lambda: app.crashed)
+        assert isinstance(app._crash_reason, LogUnusable)
+        with pytest.raises(LogUnusable, match="malformed"):
+            await append(log, 1)
+
+
+def meets_a_damaged_page(_store: Any) -> None:
+    error = sqlite3.DatabaseError("database disk image is malformed")
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    raise error
 
 
 async def append(log: EmbeddedLog, count: int, keys: int = 7) -> None:
