@@ -34,7 +34,7 @@ CATALOGUE_KEY = b"catalogue"
 class Activity:
     """Running counts. `unread`: records by topic, where no agent reads it; without applied catalogues. `waiting`:
     subscriber key → when its work was first seen to wait, in ms. `reconsidering`: partitions whose customers
-    still decide anew under a new catalogue.
+    still decide anew under a new catalogue; `catalogues_moved`: how often that has begun or ended in one.
     """
 
     dispositions: Counter[str] = field(default_factory=Counter)
@@ -46,6 +46,7 @@ class Activity:
     parked: int = 0
     waiting: dict[str, int] = field(default_factory=dict)
     reconsidering: set[int] = field(default_factory=set)
+    catalogues_moved: int = 0
 
     def saw_change(self, record: Record) -> None:
         """A record of customer.changes."""
@@ -102,6 +103,7 @@ class Activity:
         """A record of the customers' changelog. Only the applied catalogues among them count."""
         if record.key != catalogue_key(record.partition).encode():
             return
+        self.catalogues_moved += 1
         state = decode_customers_state(record.value)
         if isinstance(state, AppliedCatalogue) and not state.settled:
             self.reconsidering.add(record.partition)

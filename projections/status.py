@@ -50,15 +50,24 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     approvals: int = 0
 
 
-def status(activity: Activity, *, version: str, lag: Mapping[str, int], budget_per_minute: int, now_ms: int) -> Status:
+def status(
+    activity: Activity,
+    *,
+    version: str,
+    lag: Mapping[str, int],
+    is_still: bool,
+    budget_per_minute: int,
+    now_ms: int,
+) -> Status:
     """The counts are those of one moment only when the caller read `lag` before the activity was brought up to date
-    (streams/ops/status.py says why that order makes `idle` true).
+    (streams/ops/status.py says why that order makes `idle` true). `is_still`: since before then no catalogue has begun
+    or ended to be settled.
     """
     processed, duplicates = activity.dispositions["processed"], activity.dispositions["duplicate"]
     unkeyed = activity.unread[Topic.PAYMENT_EVENTS]
     of_no_customer = activity.unread[Topic.STRIPE_OTHER] + activity.unread[Topic.CATALOGUE_EVENTS]
     return Status(
-        idle=not any(lag.values()) and not activity.waiting and not activity.reconsidering,
+        idle=is_still and not any(lag.values()) and not activity.waiting and not activity.reconsidering,
         version=version,
         lag=dict(lag),
         oldest_pending_seconds=activity.oldest_waiting_seconds(now_ms),

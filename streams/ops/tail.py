@@ -38,11 +38,14 @@ class ActivityTail:
         for tail in self._tails:
             await tail.stop()
 
-    async def caught_up(self, seconds_max: float) -> None:
-        """Waits until all that was written before the call has been folded. Raises TimeoutError, or what broke it."""
+    async def caught_up(self, seconds_max: float, *topics: Topic | str) -> None:
+        """Waits until all that was written before the call, to these topics (none given: all), has been folded.
+        Raises TimeoutError, or what broke it.
+        """
         async with asyncio.timeout(seconds_max):
             for tail in self._tails:
-                await tail.caught_up()
+                if not topics or tail.topic in topics:
+                    await tail.caught_up()
 
     def _saw_subscriber(self, record: Record) -> None:
         self.activity.saw_subscriber(record.key.decode(), record.value, int(self._clock() * 1000))
@@ -53,7 +56,7 @@ class _Tail:
 
     def __init__(self, log: Log, topic: Topic | str, fold: Callable[[Record], None]) -> None:
         self._log = log
-        self._topic = topic
+        self.topic = topic
         self._fold = fold
         self._reached: Mapping[int, int] = {}
         self._moved = asyncio.Condition()
@@ -62,7 +65,7 @@ class _Tail:
 
     async def _run(self) -> None:
         try:
-            async for seen in self._log.tail(self._topic):
+            async for seen in self._log.tail(self.topic):
                 if isinstance(seen, Reached):
                     async with self._moved:
                         self._reached = seen.offsets
@@ -75,7 +78,7 @@ class _Tail:
                 self._moved.notify_all()
 
     async def caught_up(self) -> None:
-        ends = await self._log.ends(self._topic)
+        ends = await self._log.ends(self.topic)
         async with self._moved:
             await self._moved.wait_for(lambda: self._ended or self._has_reached(ends))
         if self._ended:

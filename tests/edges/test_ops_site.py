@@ -17,7 +17,7 @@ from streams.settings import Settings
 
 
 async def idle() -> Status:
-    return status(Activity(), version="1", lag={"customer.events": 0}, budget_per_minute=120, now_ms=0)
+    return status(Activity(), version="1", lag={"customer.events": 0}, is_still=True, budget_per_minute=120, now_ms=0)
 
 
 @asynccontextmanager

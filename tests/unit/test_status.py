@@ -26,6 +26,8 @@ from processors.record import Record, Source, Topic
 from processors.subscriber import advance, encode_subscriber
 from projections.activity import Activity
 from projections.status import rows, status
+from streams.ops.status import StatusReader
+from streams.settings import Settings
 
 VERSION = CatalogueVersion("v")
 
@@ -46,7 +48,9 @@ def changed(disposition: str, *, event: str | None = "evt_1", moments: tuple[str
 
 
 def document(activity: Activity, *, lag: int = 0, now_ms: int = 0) -> dict[str, Any]:
-    made = status(activity, version="1", lag={"customer.events": lag}, budget_per_minute=120, now_ms=now_ms)
+    made = status(
+        activity, version="1", lag={"customer.events": lag}, is_still=True, budget_per_minute=120, now_ms=now_ms
+    )
     plain: dict[str, Any] = msgspec.to_builtins(made)
     return plain
 
@@ -158,3 +162,34 @@ def test_moments_are_counted_by_name():
 
 def test_people_read_it_line_by_line():
     assert ("events · received", "0") in rows(document(Activity()))
+
+
+class QuickRound:
+    """A log that is read to its end, and a tail that sees a catalogue settled while the look-ups are under way."""
+
+    def __init__(self) -> None:
+        self.activity = Activity()
+        self.looks = 0
+
+    async def lag(self, topic: Topic) -> dict[int, int]:
+        return {0: 0}
+
+    async def caught_up(self, seconds_max: float, *topics: str) -> None:
+        self.looks += 1
+        if self.looks == 1:
+            self._saw(settled=False)
+        if self.looks == 2:
+            self._saw(settled=True)
+
+    def _saw(self, *, settled: bool) -> None:
+        state = AppliedCatalogue(last_offset=1, version=VERSION, document={}, settled=settled)
+        value = customer.encode_customers_state(state)
+        self.activity.saw_customer(record(Topic.CUSTOMER_EVENTS, value, key=catalogue_key(0).encode()))
+
+
+async def test_a_catalogue_that_is_settled_during_the_look_ups_is_not_idle_yet():
+    """What its customers have decided came into the log behind the lags that were read."""
+    system = QuickRound()
+    reader = StatusReader(Settings(), system, system)  # type: ignore[arg-type]
+    assert not (await reader.read()).idle
+    assert (await reader.read()).idle
