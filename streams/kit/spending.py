@@ -58,7 +58,9 @@ async def spent_lately(log: Log, held: Collection[int], now: float, own: str) ->
             _add(spent, partition in held, len(intent.requests), _at_the_latest(intent))
         else:
             _add(spent, partition in held, sum(map(was_made, outcome_of.results)), outcome_of.finished_ms / 1000)
-    return spent
+    # A planner's clock may be far ahead: nothing of the last minute ends later than what is planned now.
+    latest = now + INTENT_SECONDS_MAX
+    return Spent(*([min(ended, latest) for ended in each] for each in (spent.inherited, spent.others)))
 
 
 def _message(record: Record) -> SubscriberMessage | None:

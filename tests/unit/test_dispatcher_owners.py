@@ -3,9 +3,11 @@
 import asyncio
 
 from processors.messages import (
+    BudgetSpent,
     Intent,
     Outcome,
 )
+from processors.record import Source
 from streams.kit.calls import KIT_REQUEST_SECONDS_MAX
 from tests.unit.dispatcher_world import World, of, virtual
 from tests.unit.subscriber_table import EMAIL, KEY, align
@@ -112,6 +114,15 @@ async def test_a_restart_counts_what_was_spent_before_it(world: World) -> None:
         await world.log.say(*of(number, align("customer")))
     await second.idle()
     assert most_in_a_minute(world.kit.times) <= 20
+
+
+@virtual
+async def test_what_a_worker_with_a_clock_far_ahead_has_spent_expires_like_all_else(world: World) -> None:
+    tomorrow_ms = int(wall_clock() + 24 * 3600) * 1000
+    await world.log.say("budget:0", BudgetSpent(requests=10, planned_ms=tomorrow_ms), Source.KIT)
+    worker = await world.worker(per_minute=10)
+    await world.log.say(KEY, align("customer"))
+    assert 60 < await worker.idle() < 120
 
 
 @virtual
