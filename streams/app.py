@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import errno
 import logging
 import os
 import socket
@@ -16,7 +17,7 @@ from processors.record import S
 from streams import topics
 from streams.data_dir import Part, claim_part
 from streams.embedded.log import EmbeddedLog
-from streams.errors import MillraceError
+from streams.errors import MillraceError, WrongSettings
 from streams.kafka.connection import SCHEME as KAFKA_SCHEME
 from streams.kafka.connection import faust_arguments
 from streams.log import Log
@@ -59,6 +60,9 @@ CRASH_STOP_SECONDS_MAX = 4.0
 """A fenced worker has nothing to save: it only says good-bye to the group, so that the others need not wait."""
 
 EXIT_CRASHED = 70
+
+CANNOT_LISTEN = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})
+"""Faust's web server is all that listens in here."""
 
 
 class MillraceApp(faust.App):  # type: ignore[misc] # Faust is untyped
@@ -264,10 +268,13 @@ async def run_until_stopped(app: MillraceApp, stop: asyncio.Event) -> int:
 
 
 def _failure(app: MillraceApp, starting: "asyncio.Task[None]") -> BaseException | None:
+    failure = starting.exception() if starting.done() else None
     if app.crashed:
-        reason: BaseException | None = app.crash_reason
-        return reason
-    return starting.exception() if starting.done() else None
+        failure = app.crash_reason
+    if isinstance(failure, OSError) and failure.errno in CANNOT_LISTEN:
+        said = f"{failure.strerror}: choose a free port of this machine (MILLRACE_OPS_HOST)"
+        return WrongSettings(f"MILLRACE_OPS_PORT={app.conf.web_port}: {said}")
+    return failure
 
 
 async def _stop_within(app: MillraceApp, seconds: float) -> bool:

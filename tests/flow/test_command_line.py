@@ -140,6 +140,15 @@ def test_wrong_settings_stop_the_start_with_the_name_and_the_remedy(millrace: Mi
     assert "MILLRACE_KIT_API_KEY is required here" in millrace("up", MILLRACE_KIT_API_KEY=None).stderr
 
 
+def test_an_ops_port_that_is_taken_is_a_wrong_setting(environment: dict[str, str]):
+    port = environment["MILLRACE_OPS_PORT"]
+    with socket.create_server(("127.0.0.1", int(port))):
+        done = subprocess.run(
+            [PROGRAM, "up"], env=environment, capture_output=True, text=True, check=False, timeout=COMMAND_SECONDS_MAX
+        )
+    assert (done.returncode, f"MILLRACE_OPS_PORT={port}" in done.stderr) == (2, True)
+
+
 @pytest.mark.parametrize("role", ["edge", "worker", "ops"])
 def test_a_single_role_needs_a_broker(millrace: Millrace, role: str):
     done = millrace(role)
