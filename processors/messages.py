@@ -165,11 +165,16 @@ class Intent(Message, frozen=True, kw_only=True, tag="intent"):
 
 
 class Done(msgspec.Struct, frozen=True, tag="done", tag_field="result", kw_only=True, omit_defaults=True):
-    """Kit did it. `subscriber_id` and `state` where its answer names them."""
+    """Kit did it. `subscriber_id` and `state` where its answer names them.
+
+    `ignored`: fields of an upsert that it did not set, since it has none of their keys (any more): as the client tells
+    it by key, in an outcome by label.
+    """
 
     status: int
     subscriber_id: int | None = None
     state: str | None = None
+    ignored: tuple[str, ...] = ()
 
 
 class Rejected(msgspec.Struct, frozen=True, tag="rejected", tag_field="result", kw_only=True):

@@ -81,9 +81,10 @@ def _done(before: Subscriber, request: Request, result: Done) -> Subscriber:
     )
     match request:
         case Upsert():
-            fields = known.fields | request.labels
+            fields = known.fields | request.labels | dict.fromkeys(result.ignored)
             # An empty value is what a field has that we never set: nothing is left to take back.
-            return replace(before, known=replace(known, fields={name: v for name, v in fields.items() if v != ""}))
+            known = replace(known, fields={name: v for name, v in fields.items() if v != ""})
+            return replace(before, known=known, parked=before.parked | _ignored_again(before, result))
         case AddTag():
             return replace(before, known=_tag(known, request.name, Holding.HELD), absent=False)
         case RemoveTag():
@@ -92,6 +93,13 @@ def _done(before: Subscriber, request: Request, result: Done) -> Subscriber:
             return _over(replace(before, known=known, absent=False), request.command)
         case _:
             assert_never(request)
+
+
+def _ignored_again(before: Subscriber, result: Done) -> dict[str, str]:
+    """A field that Kit ignores is planned again, with a key that is looked up anew; then it is parked."""
+    words = "Kit has ignored it: it has no field of this key"
+    known = before.known.fields
+    return {parked_key("field", label): words for label in result.ignored if label in known and known[label] is None}
 
 
 def _rejected(before: Subscriber, request: Request, result: Rejected) -> Subscriber:

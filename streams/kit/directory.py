@@ -7,10 +7,10 @@ by the dispatcher, as the `Names` of its plans.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Generic, TypeVar
 
-from processors.messages import AddTag, AddToSequence, Request
+from processors.messages import AddTag, AddToSequence, Request, Upsert
 from processors.subscriber import Missing, parked_key
 from streams.errors import KitRefused, KitUnavailable
 from streams.kit.budget import Reservation
@@ -117,6 +117,15 @@ class Directory:
                 return self._sequences.refute(sequence, request.sequence_id)
             case _:
                 return False
+
+    def refute_fields(self, request: Upsert, ignored: Collection[str]) -> tuple[str, ...]:
+        """Kit has no field of these keys: they are to be resolved again. Returns their labels."""
+        taken = request.fields.keys() - set(ignored)
+        stale = {label: key for label in request.labels if (key := self._fields.find(label)) not in taken}
+        for label, key in stale.items():
+            if key is not None and key in ignored:  # else another request has had it resolved again by now
+                self._fields.refute(label, key)
+        return tuple(stale)
 
     async def _resolved(self, item: Missing) -> str | None:
         match item.kind:

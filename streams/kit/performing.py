@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
+from msgspec.structs import replace
+
 from processors.messages import (
     AddToSequence,
     Ambiguous,
@@ -19,6 +21,7 @@ from processors.messages import (
     Rejected,
     Request,
     Result,
+    Upsert,
     Withheld,
 )
 from processors.subscriber import NEVER_ENROLLED, Subscriber
@@ -55,6 +58,8 @@ class Performer:
             result = await self._result(request, intent, state, paid)
             if isinstance(result, Rejected) and result.status == 404 and self._was_stale(request, subscriber):
                 result = NotMade(cause="earlier_failure")
+            if isinstance(request, Upsert) and isinstance(result, Done) and result.ignored:
+                result = replace(result, ignored=self.directory.refute_fields(request, result.ignored))
             results.append(result)
             if not isinstance(result, Done | Withheld):
                 break

@@ -4,6 +4,7 @@ In: `processors.messages.Request`, or what a list page needs; and an `Answer` or
 to make; a `Result`. All of it is pure, so that every call can be held to Kit's OpenAPI document. Called by client.py.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -176,4 +177,11 @@ def _done(request: Request, answer: Answer) -> Done | Ambiguous:
         subscriber = msgspec.json.decode(answer.body, type=_Seen).subscriber
     except UNREADABLE:
         return Ambiguous(reason=f"Kit answered {answer.status} with a body that names no subscriber")
-    return Done(status=answer.status, subscriber_id=subscriber.id, state=subscriber.state)
+    ignored = _ignored(request, warnings_of(answer)) if isinstance(request, Upsert) else ()
+    return Done(status=answer.status, subscriber_id=subscriber.id, state=subscriber.state, ignored=ignored)
+
+
+def _ignored(upsert: Upsert, warnings: tuple[str, ...]) -> tuple[str, ...]:
+    """The keys that are named: Kit says no more about a warning than that it does so."""
+    words = {word for warning in warnings for word in re.findall(r"\w+", warning)}
+    return tuple(key for key in upsert.fields if key in words or key in warnings)

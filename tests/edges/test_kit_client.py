@@ -338,3 +338,13 @@ async def test_an_answer_that_is_no_text_is_a_result_and_no_crash():
             await client.tags_page()
     async with answering(http("422 Unprocessable Content", NO_TEXT)) as client:
         assert isinstance(await client.perform(UPSERT), Rejected)
+
+
+async def test_a_field_that_kit_has_not_is_told_as_ignored(client, kit):
+    both = Upsert(
+        email=EMAIL, create_as="active", fields={"plan": "pro", "gone": "x"}, labels={"Plan": "pro", "G": "x"}
+    )
+    done = await client.perform(both)
+    assert (done.status, done.ignored) == (201, ("gone",))
+    assert kit.snapshot().by_email(EMAIL).fields == {"plan": "pro"}
+    assert (await client.perform(UPSERT)).ignored == ()

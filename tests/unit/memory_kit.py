@@ -23,6 +23,8 @@ class MemoryKit:
     sequences: dict[str, int] = field(default_factory=lambda: {"welcome": 7, "thank you": 8})
     people: dict[str, Person] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
+    ignored: set[str] = field(default_factory=set)
+    """Keys of fields that are no more."""
 
     def tag_id(self, name: str) -> int | None:
         return self.tags.get(name.casefold())
@@ -59,8 +61,9 @@ class MemoryKit:
     def _upsert(self, request: Upsert) -> Done:
         new = request.email not in self.people
         person = self.people.setdefault(request.email, Person(100 + len(self.people), request.create_as))
-        person.fields |= request.fields
-        return Done(status=201 if new else 200, subscriber_id=person.id, state=person.state)
+        person.fields |= {key: value for key, value in request.fields.items() if key not in self.ignored}
+        ignored = tuple(key for key in request.fields if key in self.ignored)
+        return Done(status=201 if new else 200, subscriber_id=person.id, state=person.state, ignored=ignored)
 
     def _tag_name(self, tag_id: int) -> str:
         return next(name for name, known in self.tags.items() if known == tag_id)

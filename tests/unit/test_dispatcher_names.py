@@ -92,3 +92,27 @@ async def test_l7_a_tag_renamed_in_kit_and_in_the_catalogue_stays_with_its_holde
     await worker.idle()
     assert world.kit.account.people[EMAIL].tags == set()
     assert worker.table[KEY].known.tags == {}
+
+
+@virtual
+async def test_a_field_renamed_in_kit_is_resolved_again_and_not_taken_for_set(world: World) -> None:
+    worker = await world.worker()
+    await world.log.say(*of(1, align(fields={"field 1": "x"})))
+    await worker.idle()
+    world.kit.account.fields["field 1"] = "made_anew"
+    world.kit.account.ignored = {"field_1"}
+    await world.log.say(KEY, align("customer", fields={"field 1": "Pro", "field 2": "y"}))
+    await worker.idle()
+    assert world.kit.account.people[EMAIL].fields == {"made_anew": "Pro", "field_2": "y"}
+    assert worker.table[KEY].parked == {}
+
+
+@virtual
+async def test_a_field_that_kit_goes_on_to_ignore_is_parked(world: World) -> None:
+    worker = await world.worker()
+    world.kit.account.ignored = {"field_1"}
+    await world.log.say(KEY, align("customer", fields={"field 1": "Pro", "field 2": "y"}))
+    await worker.idle()
+    assert world.kit.account.people[EMAIL].fields == {"field_2": "y"}
+    assert set(worker.table[KEY].parked) == {"field:field 1"}
+    assert world.kit.account.people[EMAIL].tags == {"customer"}
