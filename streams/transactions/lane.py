@@ -26,19 +26,16 @@ BATCH_SECONDS_MAX = 0.1
 """A transaction under load; what is in it becomes visible no later than this (plus its commit)."""
 
 FILL_SECONDS = 0.02
-"""How long a busy lane waits for one more record. Small transactions back to back take 10 to 25 ms each, and records
-reach a lane by turns with those of others: with 4 ms, batches of 20 were measured and less than half the throughput.
+"""How long a busy lane waits for one more record, and any lane for one that was fetched and is on its way. Small
+transactions back to back take 10 to 25 ms each, and records reach a lane by turns with those of others: with 4 ms,
+batches of 20 were measured and less than half the throughput. And a step without what came with it is made twice: an
+intent for half of what a customer wants is stale once the other half is there.
 """
 
 BUSY_RECORDS_MIN = 4
 BUSY_SECONDS = 0.02
 """A lane is busy when its last batch held that many records and ended no longer ago than this. An idle one waits for
 nothing but what is on its way."""
-
-ARRIVAL_SECONDS = 0.004
-"""How long any lane waits for a record that was fetched with those it has: it comes within a few turns of the loop, and
-a step without it is made twice (an intent for half of what a customer wants is stale once the other half is there).
-"""
 
 STEP_SECONDS_MAX = 0.005
 """Steps run for this long before other tasks (the edge, other lanes) get their turn."""
@@ -147,7 +144,7 @@ class Lane(Generic[S]):
                 yield_at = self._clock() + STEP_SECONDS_MAX
             if self._queue.empty() and not is_busy and not self._is_owed():
                 return
-            message = await self._next(FILL_SECONDS if is_busy else ARRIVAL_SECONDS)
+            message = await self._next(FILL_SECONDS)
 
     def _is_owed(self) -> bool:
         """Whether more was fetched than has arrived: it is on its way through Faust's queues."""
