@@ -15,7 +15,7 @@ from bench.options import is_quick
 from tests.kafka_jars import NoKafka
 
 FIGURE = "customers_agent_events_per_second"
-EVENTS, ROUNDS = 8000, 3
+EVENTS, ROUNDS = 5000, 3
 QUICK_EVENTS, QUICK_ROUNDS = 1000, 1
 GOALS = {"empty": 0.8, "plain": 1.0}
 

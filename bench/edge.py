@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from bench.child import Child, child
 from bench.edge_server import PATH, SECRET
-from bench.events import customer_events
+from bench.events import Body, customer_events
 from bench.figures import left_out, report, spread
 from bench.kafka import kafka_url
 from bench.options import is_quick
@@ -22,7 +22,7 @@ from tests.kafka_jars import NoKafka
 
 FIGURE = "edge_requests_per_second"
 EVENTS = 4000
-ROUNDS, ROUND_SECONDS = 5, 3.0
+ROUNDS, ROUND_SECONDS = 4, 2.5
 WARM_UP_SECONDS = 1.0
 GOAL_OF_BARE = 0.55
 """Named for Kafka; the embedded log is measured beside it."""
@@ -58,7 +58,8 @@ def main() -> None:
         folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="millrace-bench-")))
         brokers = _brokers(folder, parts)
         contenders = [BARE, *((kind, log) for log in brokers for kind in ("naive", "millrace"))]
-        servers = {one: _started(one, brokers, folder, parts) for one in contenders}
+        bodies = customer_events(EVENTS)
+        servers = {one: _started(one, brokers, bodies, folder, parts) for one in contenders}
         for server in servers.values():
             attack(program, server.targets, WARM_UP_SECONDS)
         played = [{one: _loaded(program, server, seconds) for one, server in servers.items()} for _ in range(rounds)]
@@ -76,13 +77,15 @@ def _brokers(folder: Path, parts: ExitStack) -> dict[str, str]:
     return brokers
 
 
-def _started(contender: Contender, brokers: Mapping[str, str], folder: Path, parts: ExitStack) -> Server:
+def _started(
+    contender: Contender, brokers: Mapping[str, str], bodies: Sequence[Body], folder: Path, parts: ExitStack
+) -> Server:
     kind, log = contender
     broker = brokers.get(log, brokers["embedded"]).format(kind=kind)
     process = parts.enter_context(child("bench.edge_server", kind, broker))
     url = f"http://127.0.0.1:{process.heard()}{PATH}"
     targets = folder / f"{kind}-{log}.json"
-    write_targets(targets, url, SECRET, customer_events(EVENTS))
+    write_targets(targets, url, SECRET, bodies)
     return Server(process, targets)
 
 
