@@ -4,8 +4,6 @@ From then on each customer's record is decided by the catalogue that precedes it
 well (docs/design.md §4). Called by `millrace apply`, by the ops API and at the start of a role.
 """
 
-import asyncio
-import random
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
@@ -18,17 +16,12 @@ from processors.ids import CatalogueVersion
 from processors.messages import UNREADABLE, CatalogueApplied, decode_customer_message, encode
 from processors.record import Source, Topic
 from streams.catalogue_file import load_catalogue
-from streams.errors import LogUnavailable, WrongCatalogue
+from streams.errors import WrongCatalogue
 from streams.log import Log, NewRecord
 from streams.settings import Settings
 from streams.topics import partitions_of
 
 KEY = "catalogue"
-
-START_TRIES = 4
-"""Roles that start at once apply at once, and on Kafka one transaction ends the other: who lost looks again."""
-START_PAUSE_SECONDS = 1.0
-"""At most, and never the same for two: longer than applying takes."""
 
 _logger = structlog.get_logger(__name__)
 
@@ -88,11 +81,6 @@ async def start_with_catalogue(log: Log, settings: Settings, now_ms: int) -> Sta
         if applied is None:
             raise
         return _said(Standing.REFUSED, settings, applied, f"is refused, the applied one stays in force:\n{error}")
-    for _ in range(START_TRIES - 1):
-        try:
-            return await ensure_applied(log, parsed, settings, now_ms)
-        except LogUnavailable:
-            await asyncio.sleep(random.uniform(0.1, 1) * START_PAUSE_SECONDS)  # noqa: S311 - no secret
     return await ensure_applied(log, parsed, settings, now_ms)
 
 

@@ -192,41 +192,6 @@ async def test_a_first_start_with_a_wrong_file_is_refused(log: MemoryLog, settin
     assert log.records == []
 
 
-class ContendedLog(MemoryLog):
-    """Another role applies its file at the same moment, and ends our transaction by that, the first time."""
-
-    def __init__(self, theirs: Parsed) -> None:
-        super().__init__()
-        self.theirs: Parsed | None = theirs
-
-    async def append_all(self, records: Sequence[NewRecord]) -> None:
-        if self.theirs is not None:
-            theirs, self.theirs = self.theirs, None
-            await apply_document(self, theirs.document, Settings(partitions=3), NOW_MS)
-            raise LogUnavailable("fenced")
-        await super().append_all(records)
-
-
-async def test_a_role_whose_transaction_another_ended_at_the_start_takes_what_that_one_applied(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("streams.catalogue_apply.START_PAUSE_SECONDS", 0)
-    settings.catalogue.write_text("[account]\nname = 'one'")
-    log = ContendedLog(catalogue("one"))
-    assert await start_with_catalogue(log, settings, NOW_MS) is Standing.UNCHANGED
-    assert len(log.of(Topic.CATALOGUE_EVENTS, 0)) == 1
-
-
-async def test_a_start_without_a_log_that_takes_the_catalogue_ends_soon(
-    log: MemoryLog, settings: Settings, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("streams.catalogue_apply.START_PAUSE_SECONDS", 0)
-    settings.catalogue.write_text("[account]\nname = 'one'")
-    log.full = True
-    with pytest.raises(LogUnavailable):
-        await start_with_catalogue(log, settings, NOW_MS)
-
-
 # --- the file ---------------------------------------------------------------------------------------------------------
 
 
