@@ -23,6 +23,9 @@ class WorkerMetrics(Collector):
         partitions = GaugeMetricFamily("millrace_agent_partitions", "Partitions held by this worker.", labels=by_agent)
         records = CounterMetricFamily("millrace_agent_records", "Records committed.", labels=by_agent)
         transactions = CounterMetricFamily("millrace_agent_transactions", "Transactions committed.", labels=by_agent)
+        stale = CounterMetricFamily("millrace_agent_stale", "Records fetched under a former hold.", labels=by_agent)
+        repeated = CounterMetricFamily("millrace_agent_repeated", "Records delivered again.", labels=by_agent)
+        refetched = CounterMetricFamily("millrace_agent_refetched", "Times a lost record was sought.", labels=by_agent)
         letters = CounterMetricFamily(
             "millrace_agent_dead_letters", "Records buried as dead letters.", labels=["agent"]
         )
@@ -31,8 +34,11 @@ class WorkerMetrics(Collector):
             partitions.add_metric([name], len(engine.partitions))
             records.add_metric([name], counts.records)
             transactions.add_metric([name], counts.transactions)
+            stale.add_metric([name], counts.stale)
+            repeated.add_metric([name], counts.repeated)
+            refetched.add_metric([name], counts.refetched)
             letters.add_metric([name], counts.dead_letters)
-        yield from (partitions, records, transactions, letters)
+        yield from (partitions, records, transactions, stale, repeated, refetched, letters)
 
     def _of_kit(self) -> Iterator[Metric]:
         now = self._dispatcher.status()

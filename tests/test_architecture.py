@@ -137,13 +137,19 @@ def test_docs_name_no_setting_that_does_not_exist():
             assert {n for n in named - known if not n.startswith("MILLRACE_TEST_")} == set(), name_of(path)
 
 
-def test_every_command_is_documented():
-    from streams.cli import app  # noqa: PLC0415 - importing the whole shell is this test's matter alone
+def test_every_command_and_every_option_is_documented():
+    from typer.main import get_command  # noqa: PLC0415 - the whole shell is this test's matter alone
 
-    readme = (ROOT / "README.md").read_text() + (ROOT / "docs" / "commands.md").read_text()
-    commands = [command.name for command in app.registered_commands]
+    from streams.cli import app  # noqa: PLC0415
+
+    lines = (ROOT / "docs" / "commands.md").read_text().splitlines()
+    commands = get_command(app).commands
     assert commands
-    assert [name for name in commands if f"`millrace {name}" not in readme] == []
+    for name, command in commands.items():
+        said = " ".join(line for line in lines if f"`millrace {name}" in line)
+        options = {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
+        assert said, name
+        assert {option for option in options if option not in said} == set(), name
 
 
 def test_every_benchmark_that_is_run_exists():
