@@ -181,6 +181,11 @@ class Supervisor:
     current: dict[str, Process] = field(default_factory=dict)
     exits: list[tuple[str, int]] = field(default_factory=list)
 
+    @property
+    def asks_kit(self) -> str:
+        """The role that makes the requests to Kit."""
+        return next(role for role in self.current if role in ROLES_THAT_ASK_KIT)
+
     def kill(self, role: str) -> None:
         self.current[role].kill()
 

@@ -50,7 +50,7 @@ async def test_kills_at_random_moments_change_nothing(
             for chapter in told[:-1]:
                 posting.deliver(chapter)
                 await moment(rng, keeper, kit)
-                keeper.kill(worker_of(keeper))
+                keeper.kill(keeper.asks_kit)
                 if "edge" in keeper.current and rng.random() < EDGE_TOO:
                     keeper.kill("edge")
             posting.deliver(told[-1])
@@ -76,10 +76,6 @@ async def moment(rng: random.Random, keeper: Supervisor, kit: Kit) -> None:
     due = kit.simulator.journal.requests + rng.randrange(1, 25)
     await until(lambda: kit.simulator.journal.requests >= due, "requests to Kit", 60)
     await asyncio.sleep(rng.uniform(0, 0.1))
-
-
-def worker_of(keeper: Supervisor) -> str:
-    return "worker" if "worker" in keeper.current else "up"
 
 
 async def without_kills(
