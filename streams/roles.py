@@ -24,7 +24,7 @@ from streams.open_log import open_log
 from streams.ops.site import Ops, OpsServer, mount
 from streams.ops.status import StatusReader
 from streams.ops.tail import ActivityTail
-from streams.settings import Settings, require
+from streams.settings import Settings, http_url, require
 from streams.worker import Worker
 
 
@@ -65,7 +65,9 @@ async def up(settings: Settings, stop: asyncio.Event, announce: Announce) -> int
         running = await parts.enter_async_context(_working(worker))
         await _listening(edge.start(), "MILLRACE_EDGE_PORT", settings.edge_port)
         parts.push_async_callback(edge.stop)
-        announce(Addresses(edge=_url(settings.edge_host, edge.port), ops=_url(settings.ops_host, worker.ops_port)))
+        announce(
+            Addresses(edge=http_url(settings.edge_host, edge.port), ops=http_url(settings.ops_host, worker.ops_port))
+        )
         await _first(stop, running)
         await edge.stop()
         return await worker.stopped(running)
@@ -81,7 +83,7 @@ async def worker(settings: Settings, stop: asyncio.Event, announce: Announce) ->
         alone = Worker(settings, log, registry)
         mount(alone.web_application, _ops(settings, registry, alone.not_ready))
         running = await parts.enter_async_context(_working(alone))
-        announce(Addresses(edge=None, ops=_url(settings.ops_host, alone.ops_port)))
+        announce(Addresses(edge=None, ops=http_url(settings.ops_host, alone.ops_port)))
         await _first(stop, running)
         return await alone.stopped(running)
 
@@ -97,7 +99,7 @@ async def edge(settings: Settings, stop: asyncio.Event, announce: Announce) -> i
         ops = await parts.enter_async_context(ops_server(_ops(settings, registry, server.not_ready)))
         await _listening(server.start(), "MILLRACE_EDGE_PORT", settings.edge_port)
         parts.push_async_callback(server.stop)
-        announce(Addresses(edge=_url(settings.edge_host, server.port), ops=_url(settings.ops_host, ops.port)))
+        announce(Addresses(edge=http_url(settings.edge_host, server.port), ops=http_url(settings.ops_host, ops.port)))
         await stop.wait()
     return 0
 
@@ -109,7 +111,7 @@ async def ops(settings: Settings, stop: asyncio.Event, announce: Announce) -> in
         status = await parts.enter_async_context(_status_reader(settings, log))
         served = _ops(settings, CollectorRegistry(), lambda: None, status=status, log=log)
         server = await parts.enter_async_context(ops_server(served))
-        announce(Addresses(edge=None, ops=_url(settings.ops_host, server.port)))
+        announce(Addresses(edge=None, ops=http_url(settings.ops_host, server.port)))
         await stop.wait()
     return 0
 
@@ -209,7 +211,3 @@ def _needs_a_broker(settings: Settings, role: str) -> None:
             f"`millrace {role}` needs a kafka:// broker: set MILLRACE_BROKER, or run `millrace up`, "
             "which has every role in one process on the embedded log"
         )
-
-
-def _url(host: str, port: int) -> str:
-    return f"http://{host}:{port}"

@@ -157,6 +157,10 @@ class Settings(BaseModel):
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
+def http_url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def variable(field: str) -> str:
     """`edge_port` → `MILLRACE_EDGE_PORT`."""
     return PREFIX + field.upper()

@@ -86,12 +86,19 @@ class Worker:
     async def run(self) -> int:
         """Until `stop`, or until the app crashes: then its exit code."""
         await self._dispatcher.start()
+        draining = asyncio.create_task(self._drain_when_stopped(), name="drain")
         try:
             return await run_until_stopped(self._app, self._stop)
         finally:
-            await self._reconsiderer.stop()
-            await self._dispatcher.stop()
-            await self._client.close()
+            self._stop.set()
+            await draining
+
+    async def _drain_when_stopped(self) -> None:
+        """Beside the app, which ends its lanes meanwhile: together they have ten seconds, not one after the other."""
+        await self._stop.wait()
+        await self._reconsiderer.stop()
+        await self._dispatcher.stop()
+        await self._client.close()
 
     async def stopped(self, running: "asyncio.Task[int]") -> int:
         """Drains; may be called again."""

@@ -6,7 +6,7 @@ from typing import Any, Self
 import aiohttp
 
 from streams.errors import MillraceError, Unreachable, WrongSettings, WrongUsage
-from streams.settings import Settings
+from streams.settings import Settings, http_url
 
 ANSWER_SECONDS_MAX = 60.0
 """A first status may read a long log."""
@@ -18,7 +18,7 @@ class OpsClient:
     """Raises OpsAbsent where nothing listens."""
 
     def __init__(self, settings: Settings) -> None:
-        self.url = f"http://{settings.ops_host}:{settings.ops_port}"
+        self.url = http_url(settings.ops_host, settings.ops_port)
         headers = {"Authorization": f"Bearer {settings.ops_tokens[0]}"} if settings.ops_tokens else {}
         self._session = aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS_MAX))
 

@@ -19,7 +19,7 @@ from streams.kit.simulator import KitSimulator, serve_simulator
 from streams.logging_setup import configure_logging
 from streams.roles import Addresses
 from streams.samples import SendReport, send_sample
-from streams.settings import Settings
+from streams.settings import Settings, http_url
 
 EXAMPLE = "catalogue.example.toml"
 TRY_SECRET = "whsec_only_for_trying_out"  # noqa: S105 - signs a sample on this machine, nothing else
@@ -129,7 +129,7 @@ def send_sample_command(
     """Sends a signed, self-consistent sample Stripe history to the edge."""
     given: Context = context.obj
     settings = given.settings
-    url = f"http://{settings.edge_host}:{settings.edge_port}"
+    url = http_url(settings.edge_host, settings.edge_port)
     report = run(lambda: _sent(settings, url, customers=customers, seed=seed, shuffle=shuffle, duplicate=duplicate))
     if as_json:
         print_json(report)

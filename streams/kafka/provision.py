@@ -14,9 +14,12 @@ from aiokafka.errors import InvalidReplicationFactorError, NoError, TopicAlready
 from streams.errors import LogUnusable, Unreachable, WrongSettings
 from streams.settings import Settings
 from streams.topics import TopicSpec, all_topics
+from streams.transactions.batch import VALUE_BYTES_MAX
 
-VALUE_BYTES_MIN = 8 * 1024 * 1024
-"""The agents' own limit for a state or a message (transactions/batch.py); a smaller body limit must not cut it."""
+VALUE_BYTES_MIN = 2 * VALUE_BYTES_MAX
+"""A smaller body limit must not cut what the agents write, nor the dead letter of a record as large as that: it holds
+the bytes as base64 (4/3 of them).
+"""
 BODIES_IN_A_RECORD = 3
 """A dead letter holds the body as base64 (4/3 of it) and its key; a state record holds more than one event's part."""
 RECORD_EXTRA_BYTES = 65_536

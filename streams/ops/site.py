@@ -17,7 +17,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from projections.status import Status, rows
 from streams.errors import MillraceError, Unreachable
-from streams.settings import Settings
+from streams.settings import LOOPBACK, Settings
 
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -77,7 +77,10 @@ def _guarded(tokens: tuple[str, ...]) -> Any:
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        given = request.headers.get("Authorization", "").encode()
+        given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
+        if not expected and request.url.host not in LOOPBACK:
+            # No token, so loopback only: another name for it is a page in a browser that rebound its own.
+            return web.json_response({"error": "ask for 127.0.0.1, or set MILLRACE_OPS_TOKENS"}, status=421)
         allowed = [hmac.compare_digest(given, value) for value in expected]
         if expected and request.path not in OPEN_PATHS and not any(allowed):
             return web.json_response(

@@ -142,8 +142,10 @@ class Engine(Generic[S]):
             self._counts.stale += 1
             return
         self._is_waiting = True
-        verdict = await lane.offer(message, self._consumer().mark_of(message.tp))
-        self._is_waiting = False
+        try:
+            verdict = await lane.offer(message, self._consumer().mark_of(message.tp))
+        finally:
+            self._is_waiting = False
         match verdict:
             case Verdict.TAKE:
                 pass
@@ -184,13 +186,21 @@ class Engine(Generic[S]):
             yield name, decoded_state(self.agent.decode, name, value)
 
     async def _watch_arrivals(self) -> None:
-        while True:
-            await asyncio.sleep(ARRIVAL_SECONDS_MAX / 2)
-            for lane in list(self._lanes.values()):
-                mark = self._consumer().mark_of(TP(self.source_name, lane.partition))
-                is_owed = lane.admission is not None and lane.admission.is_owed(mark)
-                if is_owed and not self._is_waiting and lane.quiet_seconds() > ARRIVAL_SECONDS_MAX:
-                    await self._fetch_again(lane)
+        try:
+            while True:
+                await asyncio.sleep(ARRIVAL_SECONDS_MAX / 2)
+                for lane in list(self._lanes.values()):
+                    await self._fetch_if_owed(lane)
+        except Exception as error:
+            # Without this watch a record that is lost on the way would be missed for ever.
+            logger.exception("action=watch_failed agent=%s", self.agent.name)
+            await self._fail(error)
+
+    async def _fetch_if_owed(self, lane: Lane[S]) -> None:
+        mark = self._consumer().mark_of(TP(self.source_name, lane.partition))
+        is_owed = lane.admission is not None and lane.admission.is_owed(mark)
+        if is_owed and not self._is_waiting and lane.quiet_seconds() > ARRIVAL_SECONDS_MAX:
+            await self._fetch_again(lane)
 
     async def _fetch_again(self, lane: Lane[S]) -> None:
         tp = TP(self.source_name, lane.partition)

@@ -90,8 +90,9 @@ class KafkaTransactor:
             # IllegalOperation. What this worker has in mind is ahead of the log; a restart brings the two together.
             raise Fenced(
                 f"the transaction of {self._name} failed ({type(error).__name__}: {error}): another worker owns the "
-                "partition now, or the broker refused it. It is in the log as a whole or not at all; this worker "
-                "stops, start it again."
+                "partition now, or the broker refused it, or it had forgotten this worker because the partition was "
+                "idle for longer than transactional.id.expiration.ms (7 days). It is in the log as a whole or not at "
+                "all; this worker stops, start it again."
             ) from error
         finally:
             _look_at_failures(sends)
@@ -142,3 +143,5 @@ async def _stop(producer: AIOKafkaProducer) -> None:
     with contextlib.suppress(KafkaError, OSError, TimeoutError):
         async with asyncio.timeout(CLOSE_SECONDS_MAX):
             await producer.stop()
+            return
+    await producer.client.close()

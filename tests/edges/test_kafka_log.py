@@ -157,7 +157,7 @@ async def test_what_is_appended_together_becomes_visible_together(log: KafkaLog)
 
 async def test_of_records_appended_together_none_is_visible_when_one_fails(log: KafkaLog, settings: Settings) -> None:
     # A topic that takes less than the producer sends: the broker refuses one record of the transaction.
-    too_large = bytes(9 * 1024 * 1024)
+    too_large = bytes(17 * 1024 * 1024)
     generous = settings.model_copy(update={"edge_body_bytes_max": 64 * 1024 * 1024})
     async with started(generous) as other:
         with pytest.raises(LogUnavailable, match="MessageSizeTooLarge"):

@@ -41,6 +41,18 @@ async def test_health_needs_no_token_and_the_rest_does():
             assert (await http.get(url + path, headers={"Authorization": "Bearer right"})).status == 200
 
 
+async def test_a_header_that_is_no_text_is_refused_not_failed_over():
+    async with served(tokens=("right",)) as (url, http):
+        assert (await http.get(f"{url}/metrics", headers={"Authorization": "Bearer ü"})).status == 401
+
+
+async def test_without_a_token_only_loopback_s_own_names_are_answered():
+    async with served() as (url, http):
+        assert (await http.get(f"{url}/metrics")).status == 200
+        assert (await http.get(f"{url}/metrics", headers={"Host": "attacker.example"})).status == 421
+        assert (await http.get(f"{url}/livez", headers={"Host": "attacker.example"})).status == 421
+
+
 async def test_a_role_that_is_not_ready_says_why():
     async with served(not_ready=lambda: "tables are recovered") as (url, http):
         answer = await http.get(f"{url}/readyz")
