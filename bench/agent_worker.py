@@ -27,12 +27,13 @@ from bench.events import Body, customer_events
 from processors import messages
 from processors.customer import catalogue_key
 from processors.record import Advanced, Record, Source, Topic, View
-from streams.app import add_agent, create_app, run_until_stopped
+from streams.app import add_agent, create_app
 from streams.catalogue_apply import ensure_applied
 from streams.catalogue_file import load_catalogue
 from streams.log import Log, NewRecord
 from streams.logging_setup import configure_logging
 from streams.open_log import open_log
+from streams.running import run_until_stopped
 from streams.settings import Settings
 from streams.topics import group_name, topic_name
 from streams.transactions.agent import Agent

@@ -4,8 +4,6 @@
 """
 
 import asyncio
-import errno
-import logging
 import os
 import socket
 from typing import Any
@@ -17,7 +15,6 @@ from processors.record import S
 from streams import topics
 from streams.data_dir import Part, claim_part
 from streams.embedded.log import EmbeddedLog
-from streams.errors import MillraceError, WrongSettings
 from streams.kafka.connection import SCHEME as KAFKA_SCHEME
 from streams.kafka.connection import faust_arguments
 from streams.log import Log
@@ -31,8 +28,6 @@ from streams.transactions.listener import LaneListener
 from streams.transactions.recovery import KafkaTables, LaneTables
 from streams.transactions.table_store import table_store
 from streams.transactions.transactor import Transactions
-
-logger = logging.getLogger(__name__)
 
 SESSION_SECONDS = 10.0
 """A worker that is silent for this long has lost its partitions: what a takeover after a crash takes (Faust's default
@@ -53,17 +48,6 @@ ROCKSDB_OPTIONS = {
 }
 """For each partition of each table, which is a database of its own; Faust's block cache alone would be 2 GiB each."""
 
-STOP_SECONDS_MAX = 9.0
-"""A stop drains within 10 s; the lanes end their transactions within the first 8."""
-
-CRASH_STOP_SECONDS_MAX = 4.0
-"""A fenced worker has nothing to save: it only says good-bye to the group, so that the others need not wait."""
-
-EXIT_CRASHED = 70
-
-CANNOT_LISTEN = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})
-"""Faust's web server is all that listens in here."""
-
 
 class MillraceApp(faust.App):  # type: ignore[misc] # Faust is untyped
     """Faust's app with lanes: they are opened before Faust handles an assignment, and closed before it lets one go."""
@@ -73,9 +57,9 @@ class MillraceApp(faust.App):  # type: ignore[misc] # Faust is untyped
     """Millrace's log; `app.log` is Faust's logger."""
     transactions: Transactions
     engines: dict[str, Engine[Any]]
-    specs: dict[str, Agent[Any]]
+    our_agents: dict[str, Agent[Any]]
     source_names: set[str]
-    holds: int
+    takeovers: int
     """Counts the times that partitions were taken over; a committed offset read before the last one is stale."""
     crash_noticed: asyncio.Event
     part: Part | None
@@ -102,7 +86,7 @@ class MillraceApp(faust.App):  # type: ignore[misc] # Faust is untyped
                 for engine in self.engines.values()
             )
         )
-        self.holds += 1
+        self.takeovers += 1
 
     async def open_lanes(self, generation_id: int) -> None:
         """Called by the recovery when the tables are complete."""
@@ -161,9 +145,9 @@ def create_app(settings: Settings, log: Log, *, session_seconds: float | None = 
         cython_optimizations=True,
     )
     app.settings, app.event_log, app.part = settings, log, part
-    app.engines, app.specs, app.source_names, app.holds = {}, {}, set(), 0
+    app.engines, app.our_agents, app.source_names, app.takeovers = {}, {}, set(), 0
     app.crash_noticed = asyncio.Event()
-    app.transactions = _transactions(settings, log, app.specs)
+    app.transactions = _transactions(settings, log, app.our_agents)
     return app
 
 
@@ -227,7 +211,7 @@ def add_agent(app: MillraceApp, agent: Agent[S], listener: LaneListener[S]) -> E
         fail=app.crash,
     )
     app.engines[agent.name] = engine
-    app.specs[agent.name] = agent
+    app.our_agents[agent.name] = agent
     app.source_names.add(source_name)
 
     async def hand_over(stream: Any) -> None:
@@ -246,45 +230,3 @@ def add_agent(app: MillraceApp, agent: Agent[S], listener: LaneListener[S]) -> E
     )
     app.agent(source, name=agent.name)(hand_over)
     return engine
-
-
-async def run_until_stopped(app: MillraceApp, stop: asyncio.Event) -> int:
-    """Runs the app until `stop` is set (0: drained) or it crashes (the error's exit code, else 70)."""
-    starting = asyncio.create_task(app.start(), name="app start")
-    stopping = asyncio.create_task(stop.wait(), name="stop")
-    crashing = asyncio.create_task(app.crash_noticed.wait(), name="crash")
-    await asyncio.wait({starting, stopping, crashing}, return_when=asyncio.FIRST_COMPLETED)
-    if starting.done() and starting.exception() is None:
-        await asyncio.wait({stopping, crashing}, return_when=asyncio.FIRST_COMPLETED)
-    failure = _failure(app, starting)
-    is_drained = await _stop_within(app, STOP_SECONDS_MAX if failure is None else CRASH_STOP_SECONDS_MAX)
-    for task in (starting, stopping, crashing):
-        task.cancel()
-    await asyncio.gather(starting, stopping, crashing, return_exceptions=True)
-    if failure is not None:
-        logger.error("action=worker_crashed %s", failure)
-        return failure.exit_code if isinstance(failure, MillraceError) else EXIT_CRASHED
-    return 0 if is_drained else EXIT_CRASHED
-
-
-def _failure(app: MillraceApp, starting: "asyncio.Task[None]") -> BaseException | None:
-    failure = starting.exception() if starting.done() else None
-    if app.crashed:
-        failure = app.crash_reason
-    if isinstance(failure, OSError) and failure.errno in CANNOT_LISTEN:
-        said = f"{failure.strerror}: choose a free port of this machine (MILLRACE_OPS_HOST)"
-        return WrongSettings(f"MILLRACE_OPS_PORT={app.conf.web_port}: {said}")
-    return failure
-
-
-async def _stop_within(app: MillraceApp, seconds: float) -> bool:
-    stopping = asyncio.create_task(app.stop(), name="app stop")
-    _, unfinished = await asyncio.wait({stopping}, timeout=seconds)
-    if unfinished:
-        logger.error("action=stop_given_up after %.0f s: something of Faust hangs; nothing is lost by that", seconds)
-        stopping.cancel()
-        return False
-    if (error := stopping.exception()) is not None:
-        logger.error("action=stop_failed", exc_info=error)
-        return False
-    return True

@@ -23,7 +23,7 @@ from streams.topics import partitions_of
 
 KEY = "catalogue"
 
-_logger = structlog.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 class Standing(StrEnum):
@@ -141,6 +141,6 @@ def _record(topic: Topic, key: str, value: bytes, now_ms: int, partition: int) -
 
 
 def _said(standing: Standing, settings: Settings, version: CatalogueVersion, sentence: str) -> Standing:
-    log = _logger.error if standing is Standing.REFUSED else _logger.info
+    log = logger.error if standing is Standing.REFUSED else logger.info
     log(f"{settings.catalogue} {sentence}", action="catalogue", standing=standing, version=version)
     return standing

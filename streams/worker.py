@@ -13,12 +13,13 @@ from processors import customer, subscriber
 from processors.customer import CustomersState
 from processors.record import Topic
 from processors.subscriber import Subscriber
-from streams.app import MillraceApp, add_agent, create_app, run_until_stopped
+from streams.app import MillraceApp, add_agent, create_app
 from streams.kit.budget import RollingBudget
 from streams.kit.client import KitClient
 from streams.kit.dispatcher import Dispatcher
 from streams.log import Log
 from streams.reconsider import Reconsiderer
+from streams.running import run_until_stopped
 from streams.settings import Settings
 from streams.topics import CUSTOMERS_TABLE, SUBSCRIBERS_TABLE
 from streams.transactions.agent import Agent
@@ -79,7 +80,7 @@ class Worker:
         """None, or why this worker does not process anything now."""
         if self._dispatcher.status().stopped:
             return "Kit refuses the API key (401): check MILLRACE_KIT_API_KEY and the account's plan"
-        if self._app.rebalancing or self._app.tables.recovery.in_recovery or not self._app.holds:
+        if self._app.rebalancing or self._app.tables.recovery.in_recovery or not self._app.takeovers:
             return "partitions are being assigned or tables recovered"
         return None
 

@@ -29,7 +29,7 @@ BODY_SECONDS_MAX: Final = 10.0
 NOT_READY_SECONDS: Final = 5.0
 """After an append that failed, unless one succeeds earlier: long enough for a load balancer to notice."""
 
-_logger = structlog.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 class StripeWebhook:
@@ -95,7 +95,7 @@ class StripeWebhook:
         except (TimeoutError, MillraceError) as error:
             self._not_ready_until = time.monotonic() + NOT_READY_SECONDS
             self._metrics.count(Outcome.LOG_UNAVAILABLE)
-            _logger.warning(
+            logger.warning(
                 "the log did not acknowledge; Stripe will send it again",
                 action="webhook_postponed",
                 topic=record.topic.value,
@@ -105,7 +105,7 @@ class StripeWebhook:
         self._not_ready_until = 0.0
         if isinstance(routed, Misdirected):
             self._metrics.count(Outcome.MISDIRECTED)
-            _logger.warning(
+            logger.warning(
                 "an event for someone else became a dead letter",
                 action="webhook_misdirected",
                 event_id=routed.event_id,
@@ -121,7 +121,7 @@ class StripeWebhook:
 
     def _refuse(self, outcome: Outcome, reason: str, status: int = 400) -> web.StreamResponse:
         self._metrics.count(outcome)
-        _logger.warning("refused a webhook", action="webhook_refused", outcome=outcome.value, reason=reason)
+        logger.warning("refused a webhook", action="webhook_refused", outcome=outcome.value, reason=reason)
         return answers.error(status, reason)
 
 

@@ -5,7 +5,6 @@ keeps the patient ones; a broken file fails everything from then on.
 """
 
 import asyncio
-import logging
 import queue
 import sqlite3
 import time
@@ -13,12 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import structlog
+
 from streams.embedded import database
 from streams.embedded.store import Appended, Store
 from streams.embedded.stored import Append, OffsetCommit
 from streams.errors import LogUnavailable, LogUnusable, MillraceError
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 GROUP_BYTES_MAX = 8 * 1024 * 1024
 """Bounds how long one commit takes, and so how long the next group waits."""
@@ -95,7 +96,7 @@ class CommitThread:
                     self._carry_out(call)
             self._give_up(f"The log {self._store.path} was closed while its disk was full.")
         except LoopGone:
-            logger.warning("action=log_writer_stopped reason=the event loop ended without stopping the log")
+            logger.warning("the event loop ended without stopping the log", action="log_writer_stopped")
         finally:
             self._store.close()
         self._post_quietly(self._reports.closed)
@@ -144,7 +145,7 @@ class CommitThread:
             else:
                 self._post(self._reports.failed, group.handovers, group.jobs, self._broken(error))
         except Exception as error:
-            logger.exception("action=log_writer_failed: a bug of Millrace")
+            logger.exception("a bug of Millrace", action="log_writer_failed")
             failure = LogUnusable(f"The log {self._store.path} was handed something it cannot write: {error}. Restart.")
             self._post(self._reports.failed, group.handovers, group.jobs, failure)
         else:

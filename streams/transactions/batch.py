@@ -4,9 +4,10 @@ The lane calls `take` for each delivered message and hands `batch()` to the Tran
 sends. A record that cannot be read, and a step that raises (our bug), become a dead letter in the same transaction.
 """
 
-import logging
 from collections.abc import Callable
 from typing import Any, Generic
+
+import structlog
 
 from processors.messages import DeadLetter, encode
 from processors.record import Advanced, Record, S, Source, Topic
@@ -16,7 +17,7 @@ from streams.transactions.agent import Agent
 from streams.transactions.overlay import Overlay, Written
 from streams.transactions.transactor import Batch, ChangelogRecord
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 BATCH_RECORDS_MAX = 500
 """More records hardly make a transaction cheaper, but what is redone after a crash longer."""
@@ -90,10 +91,11 @@ class BatchBuilder(Generic[S]):
             raise  # the table cannot be read: not this record's fault, and not to be committed over
         except Exception as error:
             logger.exception(
-                "action=dead_letter agent=%s partition=%d offset=%d: the step raised, which is a bug in Millrace",
-                self._agent.name,
-                self._partition,
-                message.offset,
+                "the step raised, which is a bug in Millrace",
+                action="dead_letter",
+                agent=self._agent.name,
+                partition=self._partition,
+                offset=message.offset,
             )
             self._bury(message, headers, f"a bug in Millrace: {type(error).__name__}: {error}")
             return

@@ -5,11 +5,11 @@ on revocation and stop; the Faust agent calls `submit` for every message. A lane
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic
 
+import structlog
 from faust.types import TP
 
 from processors.record import S
@@ -23,7 +23,7 @@ from streams.transactions.provenance import NumberingConsumer
 from streams.transactions.table_store import TableStore
 from streams.transactions.transactor import Transactions
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 ARRIVAL_SECONDS_MAX = 2.0
 """A record fetched under the current seek that has not arrived by then was dropped on the way (Faust clears its queues
@@ -177,7 +177,7 @@ class Engine(Generic[S]):
         try:
             await lane.run()
         except Exception as error:
-            logger.exception("action=lane_failed agent=%s partition=%d", self.agent.name, lane.partition)
+            logger.exception("a lane failed", action="lane_failed", agent=self.agent.name, partition=lane.partition)
             await self._fail(error)
 
     def _decoded(self, items: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, S]]:
@@ -193,7 +193,7 @@ class Engine(Generic[S]):
                     await self._fetch_if_owed(lane)
         except Exception as error:
             # Without this watch a record that is lost on the way would be missed for ever.
-            logger.exception("action=watch_failed agent=%s", self.agent.name)
+            logger.exception("the watch over arrivals failed", action="watch_failed", agent=self.agent.name)
             await self._fail(error)
 
     async def _fetch_if_owed(self, lane: Lane[S]) -> None:

@@ -129,11 +129,11 @@ class NumberingThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Fa
 
     async def _seek_to_committed(self) -> Mapping[TP, int | None]:
         while True:
-            holds = self.app.holds
+            holds = self.app.takeovers
             sources = [TopicPartition(*tp) for tp in self._consumer.assignment() if tp.topic in self.app.source_names]
             committed = dict(zip(sources, await asyncio.gather(*map(self._consumer.committed, sources)), strict=True))
             starts = await self._starts(committed)
-            if holds == self.app.holds:
+            if holds == self.app.takeovers:
                 break  # else a former owner was fenced meanwhile, after whose last commit the offsets must be read
         self.seek_and_mark({TP(*tp): start for tp, start in starts.items()})
         return {TP(*tp): offset for tp, offset in committed.items()}

@@ -4,10 +4,10 @@ Faust restarts a recovery at every rebalance: read the changelogs of the partiti
 sources to their committed offsets and let records flow.
 """
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
+import structlog
 from aiokafka.errors import IllegalStateError
 from faust.tables import TableManager
 from faust.tables.recovery import Recovery
@@ -17,7 +17,7 @@ from mode import Service
 from streams.transactions.admission import Admission, Verdict
 from streams.transactions.provenance import Mark
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 class LaneRecovery(Recovery):  # type: ignore[misc] # Faust is untyped
@@ -144,7 +144,7 @@ class KafkaRecovery(LaneRecovery):
         consumer, arrivals = self.app.consumer, self._arrivals.get(tp)
         mark = consumer.mark_of(tp)
         if arrivals is not None and mark is not None:
-            logger.info("action=changelog_refetched topic=%s partition=%d", *tp)
+            logger.info("a lost record is sought", action="changelog_refetched", topic=tp.topic, partition=tp.partition)
             await consumer.reseek(tp, arrivals.resume_from(mark))
 
 

@@ -19,8 +19,9 @@ from typing import Any
 import msgspec
 
 from processors.record import Advanced, Output, Record, Topic, View
-from streams.app import add_agent, create_app, run_until_stopped
+from streams.app import add_agent, create_app
 from streams.kafka.log import KafkaLog
+from streams.running import run_until_stopped
 from streams.settings import Settings
 from streams.topics import CUSTOMERS_TABLE
 from streams.transactions.agent import Agent
