@@ -48,7 +48,7 @@ def advance(view: View[Subscriber], record: Record) -> Advanced[Subscriber]:
         case Align():
             after = _aligned(before, message, record.source)
         case Enrol():
-            after = _enrolled(before, message, record.source)
+            after = _enrolled(before, message, record)
         case Intent():
             after = _in_flight(before, message)
         case Outcome():
@@ -83,14 +83,20 @@ def _aligned(before: Subscriber | None, align: Align, source: Source) -> Subscri
     return _wishing_anew(subscriber, after, source)
 
 
-def _enrolled(before: Subscriber | None, enrol: Enrol, source: Source) -> Subscriber:
+def _enrolled(before: Subscriber | None, enrol: Enrol, record: Record) -> Subscriber:
     email = normalised_email(enrol.email)
     subscriber = before or Subscriber(email=email, known=Known())
     if contains(subscriber.done, enrol.id) or any(command.id == enrol.id for command in subscriber.commands):
         return subscriber
-    command = Command(id=enrol.id, sequence=enrol.sequence, rule=enrol.rule, create_as=enrol.create_as)
-    after = replace(subscriber, email=email, commands=(*subscriber.commands, command), told=False)
-    return _wishing_anew(subscriber, after, source)
+    command = Command(
+        id=enrol.id,
+        sequence=enrol.sequence,
+        rule=enrol.rule,
+        create_as=enrol.create_as,
+        asked_ms=record.received_ms,
+    )
+    after = replace(subscriber, email=email, commands=(*subscriber.commands, command))
+    return _wishing_anew(subscriber, after, record.source)
 
 
 def _wishing_anew(before: Subscriber, after: Subscriber, source: Source) -> Subscriber:

@@ -46,6 +46,7 @@ def folded_outcome(before: Subscriber, intent: Intent, outcome: Outcome) -> Subs
         revision=before.revision + 1,
         attempts=_attempts(before.attempts, results),
         retry_ms=outcome.retry_ms,
+        told_ms=_told_ms(before, results, outcome.finished_ms),
     )
 
 
@@ -54,6 +55,13 @@ def _attempts(before: int, results: tuple[Result, ...]) -> int:
     if any(isinstance(result, Ambiguous) for result in results):
         return before + 1
     return before if all(isinstance(result, NotMade) for result in results) else 0
+
+
+def _told_ms(before: Subscriber, results: tuple[Result, ...], finished_ms: int) -> int:
+    """Never before what was asked earlier in the log: a worker's late clock must not make it ask for ever."""
+    if not any(isinstance(result, Done) and result.state is not None for result in results):
+        return before.told_ms
+    return max(finished_ms, *(command.asked_ms for command in before.commands), 1)
 
 
 def _folded(before: Subscriber, request: Request, result: Result) -> Subscriber:
@@ -73,7 +81,6 @@ def _folded(before: Subscriber, request: Request, result: Result) -> Subscriber:
 
 
 def _done(before: Subscriber, request: Request, result: Done) -> Subscriber:
-    before = replace(before, told=before.told or result.state is not None)
     known = replace(
         before.known,
         id=result.subscriber_id if result.subscriber_id is not None else before.known.id,

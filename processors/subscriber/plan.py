@@ -17,6 +17,10 @@ from processors.subscriber.wishes import Wished, united
 FIELDS_PER_UPSERT_MAX = 10
 """With more, Kit answers 202 and applies them later (docs/facts/kit.md §2)."""
 
+STATE_FRESH_SECONDS = 900
+"""So long an enrolment trusts what Kit said of the subscriber. The events of one purchase arrive within minutes, so that
+they share one answer; older ones are asked for anew, since whoever has unsubscribed must not be enrolled."""
+
 SUBSCRIBER_KEY = "subscriber"
 """The parked key of the subscriber itself: Kit refuses the email, nothing can be done."""
 
@@ -153,7 +157,10 @@ def _upserts(subscriber: Subscriber, gap: Difference, names: Names) -> Iterator[
 
 def _asks_for_state(subscriber: Subscriber, gap: Difference) -> bool:
     """Nobody is enrolled on what Kit said long ago: they may have unsubscribed since. Tags tell the state as well."""
-    return bool(gap.enrol) and not gap.give and not subscriber.told
+    if not gap.enrol or gap.give:
+        return False
+    fresh_until_ms = subscriber.told_ms + STATE_FRESH_SECONDS * 1000
+    return not subscriber.told_ms or any(command.asked_ms > fresh_until_ms for command in gap.enrol)
 
 
 def _create_as(subscriber: Subscriber, wished: Wished) -> str:

@@ -27,12 +27,13 @@ class CustomerWishes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """An Enrol that is not done yet."""
+    """An Enrol that is not done yet. `asked_ms`: its log time."""
 
     id: CommandId
     sequence: str
     rule: str
     create_as: str = "active"
+    asked_ms: int = 0
 
 
 class Holding(StrEnum):
@@ -61,8 +62,8 @@ class Subscriber(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `done`: the ledger of commands that are over (processors/id_set.py), kept for good. `parked`: what Kit or the
     catalogue refuses, by `parked_key`, in words for people; left out of every plan until there is a new wish.
     `attempts`: ambiguous outcomes in a row; nothing is planned before `retry_ms`. `backfill`: all that is pending was
-    asked for by history. `absent`: Kit answered 404 for it since a tag or sequence last succeeded. `told`: Kit has told
-    its state since it was last to be enrolled.
+    asked for by history. `absent`: Kit answered 404 for it since a tag or sequence last succeeded. `told_ms`: the
+    log time at which Kit last told its state; 0: never.
     """
 
     email: str
@@ -78,7 +79,7 @@ class Subscriber(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     retry_ms: int = 0
     backfill: bool = False
     absent: bool = False
-    told: bool = False
+    told_ms: int = 0
 
 
 _encoder = msgspec.json.Encoder(order="deterministic")

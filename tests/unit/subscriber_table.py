@@ -24,9 +24,13 @@ EMAIL = "jane@example.com"
 
 
 class SubscriberTable:
-    """Every state goes through its bytes, as it does between two transactions of the worker."""
+    """Every state goes through its bytes, as it does between two transactions of the worker.
+
+    `now_ms`: the time that records are received and outcomes finished at.
+    """
 
     def __init__(self) -> None:
+        self.now_ms = 1_800_000_000_000
         self.bytes: dict[str, bytes] = {}
         self.letters: list[DeadLetter] = []
         self._offsets = count()
@@ -41,7 +45,7 @@ class SubscriberTable:
 
     def take(self, message: SubscriberMessage | bytes, source: Source = Source.WEBHOOK, key: bytes = b"8f1") -> None:
         value = message if isinstance(message, bytes) else encode(message)
-        record = Record(Topic.SUBSCRIBER_EVENTS, 0, next(self._offsets), key, value, source, received_ms=1)
+        record = Record(Topic.SUBSCRIBER_EVENTS, 0, next(self._offsets), key, value, source, received_ms=self.now_ms)
         advanced = advance(self, record)
         self.letters += [output.message for output in advanced.outputs if isinstance(output.message, DeadLetter)]
         if advanced.state is not None:
@@ -62,7 +66,7 @@ class SubscriberTable:
         for _ in range(rounds_max):
             intent = self.intend(names)
             results = tuple(answer(request) for request in intent.requests)
-            self.take(Outcome(intent=intent.id, results=results, finished_ms=2))
+            self.take(Outcome(intent=intent.id, results=results, finished_ms=self.now_ms))
             if not intent.requests:
                 return asked
             asked += intent.requests

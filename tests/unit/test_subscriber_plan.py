@@ -1,11 +1,12 @@
 """The fewest requests: what is planned for a subscriber, and what never is."""
 
+import msgspec
 import pytest
 
 from processors.messages import AddTag, AddToSequence, FieldWish, Outcome, RemoveTag, TagWish, Upsert
 from processors.subscriber import Missing, pending, plan
 from tests.unit.memory_kit import MemoryKit, Person
-from tests.unit.subscriber_table import EMAIL, SubscriberTable, align, enrol
+from tests.unit.subscriber_table import EMAIL, KEY, SubscriberTable, align, enrol
 
 
 @pytest.fixture
@@ -223,11 +224,46 @@ def test_who_is_only_enrolled_is_created_as_the_catalogue_says(table: Subscriber
     assert kit.people[EMAIL].state == "inactive"
 
 
-def test_an_enrolment_alone_costs_one_request_more_that_tells_the_state(table: SubscriberTable, kit: MemoryKit) -> None:
+def test_an_enrolment_soon_after_kit_told_the_state_asks_no_more_and_an_hour_later_once(
+    table: SubscriberTable, kit: MemoryKit
+) -> None:
+    """The subscription's event comes first, the paid invoice that enrols a few seconds after it."""
+    table.take(align("customer"))
+    assert [type(request) for request in table.settle(kit, kit.answer)] == [Upsert, AddTag]
+    table.now_ms += 5_000
+    table.take(enrol())
+    assert [type(request) for request in table.settle(kit, kit.answer)] == [AddToSequence]
+    table.now_ms += 3_600_000
+    table.take(enrol("enrol:in_2"))
+    assert [type(request) for request in table.settle(kit, kit.answer)] == [Upsert, AddToSequence]
+
+
+def test_an_enrolment_beside_a_new_tag_needs_no_upsert_since_the_tag_tells_the_state(
+    table: SubscriberTable, kit: MemoryKit
+) -> None:
+    table.take(align("customer"))
+    table.settle(kit, kit.answer)
+    table.now_ms += 3_600_000
+    table.take(align("customer", "vip", version=2))
+    table.take(enrol())
+    assert [type(request) for request in table.settle(kit, kit.answer)] == [AddTag, AddToSequence]
+
+
+def test_a_worker_whose_clock_is_late_asks_for_the_state_once_and_not_for_ever(
+    table: SubscriberTable, kit: MemoryKit
+) -> None:
+    table.take(enrol())
+    intent = table.intend(kit, plan(table.state, kit).requests[:1])
+    results = tuple(kit.answer(request) for request in intent.requests)
+    table.take(Outcome(intent=intent.id, results=results, finished_ms=2))
+    assert [type(request) for request in plan(table.state, kit).requests] == [AddToSequence]
+
+
+def test_a_state_of_before_the_time_was_kept_is_asked_for_once(table: SubscriberTable, kit: MemoryKit) -> None:
     table.take(align("customer"))
     table.settle(kit, kit.answer)
     table.take(enrol())
+    written = msgspec.json.decode(table.bytes[KEY])
+    del written["told_ms"], written["commands"][0]["asked_ms"]
+    table.bytes[KEY] = msgspec.json.encode(written | {"told": True})
     assert [type(request) for request in table.settle(kit, kit.answer)] == [Upsert, AddToSequence]
-    table.take(align("customer", "vip", version=2))
-    table.take(enrol("enrol:in_2"))
-    assert [type(request) for request in table.settle(kit, kit.answer)] == [AddTag, AddToSequence]
