@@ -191,9 +191,17 @@ class Ambiguous(msgspec.Struct, frozen=True, tag="ambiguous", tag_field="result"
 
 
 class NotMade(msgspec.Struct, frozen=True, tag="not_made", tag_field="result", kw_only=True):
-    """Kit did not do it and may be asked again. `cause` tells the dispatcher whether to slow down or stop the line."""
+    """Kit did not do it and may be asked again.
 
-    cause: Literal["rate_limited", "unauthorised", "line_stopped", "earlier_failure"]
+    rate_limited     it answered 429: the line pauses
+    unauthorised     it answered 401: the line stops
+    stale_id         it answered 404, since an id was out of date: it is looked up again
+    line_closed      not asked: the line was paused or stopped by then
+    time_is_up       not asked: the intent's time was over
+    earlier_failure  not asked: a request before it failed, on which it may depend
+    """
+
+    cause: Literal["rate_limited", "unauthorised", "stale_id", "line_closed", "time_is_up", "earlier_failure"]
 
 
 class Withheld(msgspec.Struct, frozen=True, tag="withheld", tag_field="result", kw_only=True):
@@ -211,7 +219,7 @@ def was_made(result: Result) -> bool:
         case Withheld():
             return False
         case NotMade(cause=cause):
-            return cause in {"rate_limited", "unauthorised"}
+            return cause in {"rate_limited", "unauthorised", "stale_id"}
         case _:
             return True
 

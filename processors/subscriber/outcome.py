@@ -51,7 +51,7 @@ def folded_outcome(before: Subscriber, intent: Intent, outcome: Outcome) -> Subs
 
 
 def _attempts(before: int, results: tuple[Result, ...]) -> int:
-    """A line that is paused or stopped (NotMade alone) says nothing about this subscriber."""
+    """What was not made says nothing about this subscriber."""
     if any(isinstance(result, Ambiguous) for result in results):
         return before + 1
     return before if all(isinstance(result, NotMade) for result in results) else 0

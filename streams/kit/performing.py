@@ -57,7 +57,7 @@ class Performer:
         for request in intent.requests:
             result = await self._result(request, intent, state, paid)
             if isinstance(result, Rejected) and result.status == 404 and self._was_stale(request, subscriber):
-                result = NotMade(cause="earlier_failure")
+                result = NotMade(cause="stale_id")
             if isinstance(request, Upsert) and isinstance(result, Done) and result.ignored:
                 result = replace(result, ignored=self.directory.refute_fields(request, result.ignored))
             results.append(result)
@@ -72,10 +72,10 @@ class Performer:
         if isinstance(request, AddToSequence) and state in NEVER_ENROLLED:
             return Withheld(state=state)
         if self.line.closed:
-            return NotMade(cause="line_stopped")
+            return NotMade(cause="line_closed")
         seconds = intent.planned_ms / 1000 + INTENT_SECONDS_MAX - self.clock()
         if seconds <= 0:
-            return NotMade(cause="earlier_failure")
+            return NotMade(cause="time_is_up")
         result = await self._asked(request, seconds, paid)
         self._tell_line(result)
         return result

@@ -2,10 +2,7 @@
 
 import asyncio
 
-from processors.messages import (
-    AddTag,
-    BudgetSpent,
-)
+from processors.messages import AddTag, BudgetSpent, NotMade, Outcome
 from tests.unit.dispatcher_world import World, of, virtual
 from tests.unit.subscriber_table import EMAIL, KEY, align, enrol
 
@@ -66,6 +63,7 @@ async def test_the_id_of_a_tag_that_was_made_anew_is_resolved_again_once(world: 
     await world.log.say(KEY, align("customer"))
     await worker.idle()
     assert [request.tag_id for request in world.kit.account.requests if isinstance(request, AddTag)] == [1, 77]
+    assert NotMade(cause="stale_id") in [result for each in world.log.messages(Outcome) for result in each.results]
 
 
 @virtual

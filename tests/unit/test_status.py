@@ -82,6 +82,9 @@ def test_requests_that_were_not_made_are_not_counted():
         Done(status=201),
         Rejected(status=422, message="no"),
         NotMade(cause="rate_limited"),  # Kit counts what it refuses
+        NotMade(cause="stale_id"),  # this one was answered 404
+        NotMade(cause="line_closed"),
+        NotMade(cause="time_is_up"),
         NotMade(cause="earlier_failure"),
         Withheld(state="cancelled"),
     )
@@ -92,7 +95,7 @@ def test_requests_that_were_not_made_are_not_counted():
         id=IntentId("i"), revision=1, lane="l", requests=(AddTag(email="a@b.c", name="t", tag_id=1),), planned_ms=0
     )
     activity.saw_subscriber_event(record(Topic.SUBSCRIBER_EVENTS, encode(intent)))
-    assert document(activity)["kit"] == {"requests": 6, "budget_per_minute": 120, "refused_429": 1}
+    assert document(activity)["kit"] == {"requests": 7, "budget_per_minute": 120, "refused_429": 1}
     assert activity.requests == {"AddTag": 1}
 
 

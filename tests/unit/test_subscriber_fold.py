@@ -102,7 +102,7 @@ def test_a_refused_intent_still_moves_the_offset_by_which_the_dispatcher_learns_
 def test_an_intent_that_comes_again_after_its_outcome_is_refused(table: SubscriberTable, kit: MemoryKit) -> None:
     table.take(align("customer"))
     intent = table.intend(kit)
-    table.take(outcome(intent, NotMade(cause="line_stopped"), NotMade(cause="line_stopped")))
+    table.take(outcome(intent, NotMade(cause="line_closed"), NotMade(cause="line_closed")))
     table.take(intent)
     assert table.state.intent is None
 
