@@ -18,8 +18,8 @@ FIELDS_PER_UPSERT_MAX = 10
 """With more, Kit answers 202 and applies them later (docs/facts/kit.md §2)."""
 
 STATE_FRESH_SECONDS = 900
-"""So long an enrolment trusts what Kit said of the subscriber. The events of one purchase arrive within minutes, so that
-they share one answer; older ones are asked for anew, since whoever has unsubscribed must not be enrolled."""
+"""So long an enrolment trusts what Kit said of the subscriber. The events of one purchase arrive within minutes and
+share one answer; older ones are asked for anew, since whoever has unsubscribed must not be enrolled."""
 
 SUBSCRIBER_KEY = "subscriber"
 """The parked key of the subscriber itself: Kit refuses the email, nothing can be done."""

@@ -50,11 +50,12 @@ class Reservation:
 
 
 class RollingBudget:
-    """`clock`: seconds since the epoch, since seeds come from other processes."""
+    """`clock`: seconds since the epoch, since seeds come from other processes. `made`: requests since the start."""
 
     def __init__(self, requests_per_minute: int, clock: Callable[[], float] = time.time) -> None:
         self.requests_per_minute = requests_per_minute
         self.reserved = 0
+        self.made = 0
         self._clock = clock
         self.share = requests_per_minute
         self._own: list[float] = []
@@ -105,6 +106,7 @@ class RollingBudget:
     def spend(self) -> None:
         """A reserved request has ended now."""
         self.reserved -= 1
+        self.made += 1
         insort(self._own, self._clock())
         self._tell()
 

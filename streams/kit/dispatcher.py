@@ -8,6 +8,7 @@ flight, which the next owner waits out.
 
 import asyncio
 import time
+import uuid
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ from streams.kit.budget import Reservation, RollingBudget
 from streams.kit.calls import KitCalls
 from streams.kit.directory import Directory
 from streams.kit.line import Line, Refusal
-from streams.kit.performing import INTENT_SECONDS_MAX, Counters, Performer
+from streams.kit.performing import INTENT_SECONDS_MAX, Performer
 from streams.kit.serving import Service, Turn
 from streams.kit.share import Share
 from streams.kit.waiting import Waiting
@@ -80,15 +81,13 @@ class Dispatcher:
         self._clock = clock
         self._lanes: dict[int, str] = {}
         self._line = Line(clock)
-        self._counters = Counters()
         self._appender = Appender(log, clock)
-        directory = Directory(client, self._pay_unasked, clock)
-        performer = Performer(client, self._line, directory, self._counters, clock)
-        self._service = Service(lookup, self._look_again, directory, performer, self._appender, clock)
+        me = uuid.uuid4().hex
         partitions = partitions_of(settings, Topic.SUBSCRIBER_EVENTS)
-        self._share = Share(
-            log, self._appender, budget, self._lanes, partitions=partitions, me=self._service.me, clock=clock
-        )
+        self._share = Share(log, self._appender, budget, self._lanes, partitions=partitions, me=me, clock=clock)
+        directory = Directory(client, self._share.pay_unasked, clock)
+        performer = Performer(client, self._line, directory, clock)
+        self._service = Service(lookup, self._look_again, directory, performer, self._appender, me, clock)
         self._waiting = Waiting()
         self._served: set[str] = set()
         self._takeovers: dict[str, Takeover] = {}
@@ -120,8 +119,8 @@ class Dispatcher:
         since = self._waiting.longest_since()
         return KitStatus(
             waiting=len(self._waiting) + len(self._served | self._service.flights.keys()) + len(self._takeovers),
-            requests=self._counters.requests,
-            refused_429=self._counters.refused_429,
+            requests=self._budget.made,
+            refused_429=self._line.refused_429,
             stopped=self._line.stopped,
             budget_per_minute=self._budget.requests_per_minute,
             oldest_waiting_seconds=0.0 if since is None else max(0.0, self._clock() - since),
@@ -246,7 +245,7 @@ class Dispatcher:
             if self._lanes.get(turn.partition) == turn.lane:
                 await self._service.serve(turn, paid)
         except (KitRefused, KitUnavailable) as error:
-            self._line.refused(self._why(error))
+            self._line.refused(_why(error))
             self._look_again(turn)
         finally:
             self._served.discard(turn.key)
@@ -258,18 +257,6 @@ class Dispatcher:
         if probe:
             self._line.probe_ended()
 
-    def _why(self, error: KitRefused | KitUnavailable) -> Refusal:
-        status = error.status if isinstance(error, KitRefused) else None
-        if status == 429:
-            self._counters.refused_429 += 1
-            return "rate_limited"
-        return "unauthorised" if status == 401 else "unavailable"
-
-    async def _pay_unasked(self) -> Reservation:
-        paid = await self._share.pay_unasked()
-        self._counters.requests += 1
-        return paid
-
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
@@ -280,3 +267,13 @@ class Dispatcher:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._on_crash(error)
+
+
+def _why(error: KitRefused | KitUnavailable) -> Refusal:
+    match error:
+        case KitRefused(status=429):
+            return "rate_limited"
+        case KitRefused(status=401):
+            return "unauthorised"
+        case _:
+            return "unavailable"

@@ -32,10 +32,11 @@ def backoff_seconds(attempts: int, jitter: Jitter = random.random) -> float:
 
 
 class Line:
-    """`stopped`: the credential is refused, an alarm for people."""
+    """`stopped`: the credential is refused, an alarm for people. `refused_429`: counted since the process began."""
 
     def __init__(self, clock: Callable[[], float] = time.time, jitter: Jitter = random.random) -> None:
         self.stopped = False
+        self.refused_429 = 0
         self._clock = clock
         self._jitter = jitter
         self._refusals = 0
@@ -74,7 +75,8 @@ class Line:
             self.stopped = False
 
     def refused(self, why: Refusal) -> None:
-        """Many requests under way are refused together: only the first of them counts."""
+        """Many requests under way are refused together: only the first of them closes the line."""
+        self.refused_429 += why == "rate_limited"
         if why == "unauthorised":
             self._stop()
         elif not self.closed:

@@ -34,20 +34,11 @@ INTENT_SECONDS_MAX = KIT_REQUEST_SECONDS_MAX
 """After its planning an intent has so long for all its requests; whoever takes the partition over waits it out."""
 
 
-@dataclass(slots=True)
-class Counters:
-    """Since the start of the process."""
-
-    requests: int = 0
-    refused_429: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class Performer:
     client: KitCalls
     line: Line
     directory: Directory
-    counters: Counters
     clock: Callable[[], float] = time.time
 
     async def results(self, intent: Intent, subscriber: Subscriber, paid: Reservation) -> tuple[Result, ...]:
@@ -56,7 +47,7 @@ class Performer:
         state = subscriber.known.state
         for request in intent.requests:
             result = await self._result(request, intent, state, paid)
-            if isinstance(result, Rejected) and result.status == 404 and self._was_stale(request, subscriber):
+            if isinstance(result, Rejected) and result.status == 404 and self._forgotten_as_stale(request, subscriber):
                 result = NotMade(cause="stale_id")
             if isinstance(request, Upsert) and isinstance(result, Done) and result.ignored:
                 result = replace(result, ignored=self.directory.refute_fields(request, result.ignored))
@@ -81,7 +72,6 @@ class Performer:
         return result
 
     async def _asked(self, request: Request, seconds: float, paid: Reservation) -> Result:
-        self.counters.requests += 1
         try:
             async with asyncio.timeout(seconds):
                 return await self.client.perform(request)
@@ -95,7 +85,6 @@ class Performer:
             case Done() | Rejected():
                 self.line.answered()
             case NotMade(cause="rate_limited"):
-                self.counters.refused_429 += 1
                 self.line.refused("rate_limited")
             case NotMade(cause="unauthorised"):
                 self.line.refused("unauthorised")
@@ -104,7 +93,8 @@ class Performer:
             case _:
                 assert_never(result)
 
-    def _was_stale(self, request: Request, subscriber: Subscriber) -> bool:
+    def _forgotten_as_stale(self, request: Request, subscriber: Subscriber) -> bool:
+        """Kit answered 404: whether an id of the request was stale; the directory looks it up anew, if so."""
         sequences = {command.id: command.sequence for command in subscriber.commands}
         sequence = sequences.get(request.command) if isinstance(request, AddToSequence) else None
         return self.directory.refute(request, sequence)

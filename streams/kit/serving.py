@@ -39,17 +39,19 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """`lookup`: the latest state of a subscriber. `look_again`: told of each whose turn is over."""
+    """`lookup`: the latest state of a subscriber. `look_again`: told of each whose turn is over.
+
+    `me`: how the ids of all intents of this process begin.
+    """
 
     lookup: Callable[[str], Subscriber | None]
     look_again: Callable[[Turn], None]
     directory: Directory
     performer: Performer
     appender: Appender
+    me: str
     clock: Callable[[], float] = time.time
     flights: dict[str, Flight] = field(default_factory=dict)
-    me: str = field(default_factory=lambda: uuid.uuid4().hex)
-    """How the ids of all intents of this process begin."""
 
     def requests_of(self, key: str) -> int:
         """How many requests its turn would take now."""
