@@ -1,7 +1,6 @@
 """The ids that flow through the core, one type each, so that none is taken for another; and how keys are made."""
 
 import hashlib
-import hmac
 import unicodedata
 from typing import NewType
 
@@ -28,17 +27,14 @@ def normalised_email(email: str) -> str:
     return unicodedata.normalize("NFC", email).strip().lower()
 
 
-def email_hash(email: str, encryption_key: bytes | None = None) -> str:
-    """The first 32 hex digits of SHA-256 (HMAC-SHA-256 where an encryption key is set) of the normalised email."""
-    text = normalised_email(email).encode()
-    if encryption_key is None:
-        return hashlib.sha256(text).hexdigest()[:32]
-    return hmac.new(encryption_key, text, hashlib.sha256).hexdigest()[:32]
+def email_hash(email: str) -> str:
+    """The first 32 hex digits of SHA-256 of the normalised email."""
+    return hashlib.sha256(normalised_email(email).encode()).hexdigest()[:32]
 
 
-def guest_key(email: str, encryption_key: bytes | None = None) -> CustomerKey:
-    return CustomerKey(f"guest:{email_hash(email, encryption_key)}")
+def guest_key(email: str) -> CustomerKey:
+    return CustomerKey(f"guest:{email_hash(email)}")
 
 
-def subscriber_key(email: str, encryption_key: bytes | None = None) -> SubscriberKey:
-    return SubscriberKey(email_hash(email, encryption_key))
+def subscriber_key(email: str) -> SubscriberKey:
+    return SubscriberKey(email_hash(email))

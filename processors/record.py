@@ -57,15 +57,13 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A message to send. It inherits `source` and `received_ms` of the record that caused it (L4: no clock is read).
-
-    `partition` None: the key's; a number only where one record goes to every partition.
+    """A message to send, to its key's partition. It inherits `source` and `received_ms` of the record that caused it
+    (L4: no clock is read).
     """
 
     topic: Topic
     key: str
     message: msgspec.Struct
-    partition: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

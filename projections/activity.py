@@ -12,12 +12,8 @@ from processors.customer import AppliedCatalogue, catalogue_key, decode_customer
 from processors.messages import (
     UNREADABLE,
     BudgetSpent,
-    CustomerChanged,
-    Intent,
     NotMade,
     Outcome,
-    Parked,
-    Rejected,
     SubscriberMessage,
     decode_change,
     decode_subscriber_message,
@@ -39,11 +35,8 @@ class Activity:
 
     dispositions: Counter[str] = field(default_factory=Counter)
     unread: Counter[str] = field(default_factory=Counter)
-    moments: Counter[str] = field(default_factory=Counter)
-    requests: Counter[str] = field(default_factory=Counter)
     requests_made: int = 0
     refused_429: int = 0
-    parked: int = 0
     waiting: dict[str, int] = field(default_factory=dict)
     reconsidering: set[int] = field(default_factory=set)
     catalogues_moved: int = 0
@@ -54,13 +47,8 @@ class Activity:
             change = decode_change(record.value)
         except UNREADABLE:
             return  # not ours: whoever wrote it, it counts nothing
-        self._count_change(change)
-
-    def _count_change(self, change: CustomerChanged) -> None:
         if change.event is not None:
             self.dispositions[change.disposition] += 1
-        for moment in change.moments:
-            self.moments[moment.split(" ", 1)[0]] += 1
 
     def saw_unread(self, record: Record) -> None:
         """A record of a topic that no agent reads. Offsets would not do: transactions leave marks between records."""
@@ -76,16 +64,11 @@ class Activity:
 
     def _count_subscriber_message(self, message: SubscriberMessage) -> None:
         match message:
-            case Intent():
-                self.requests.update(type(request).__name__ for request in message.requests)
             case Outcome():
                 self.requests_made += sum(map(was_made, message.results))
                 self.refused_429 += sum(
                     isinstance(result, NotMade) and result.cause == "rate_limited" for result in message.results
                 )
-                self.parked += sum(isinstance(result, Rejected) for result in message.results)
-            case Parked():
-                self.parked += len(message.names)
             case BudgetSpent():
                 self.requests_made += message.requests
             case _:

@@ -159,11 +159,6 @@ class KitClient:
             raise
         return answer.subscriber
 
-    async def subscriber_tags_page(self, subscriber_id: int, after: str | None = None) -> Page[int]:
-        """The tags that a subscriber holds. Raises KitRefused with 404 for nobody."""
-        page = await self._ask(list_call(f"/v4/subscribers/{subscriber_id}/tags", after), _Tags)
-        return Page(_ids(page.tags), page.pagination.after)
-
     async def _ask(self, call: Call, shape: type[A]) -> A:
         """The answer to a call that reads or creates, or KitRefused or KitUnavailable."""
         answer = await self._make(call)

@@ -120,7 +120,7 @@ class BatchBuilder(Generic[S]):
                 value=_bounded(encode(output.message), f"a message to {output.topic}"),
                 source=cause.source,
                 received_ms=cause.received_ms,
-                partition=self._partition_of(output.topic, key) if output.partition is None else output.partition,
+                partition=self._partition_of(output.topic, key),
             )
             for output in advanced.outputs
         ]

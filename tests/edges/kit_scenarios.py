@@ -140,8 +140,6 @@ async def _client() -> tuple[list[Entry], set[str]]:
                 await page("WzEwMV0=")
             await client.subscriber_by_email(EMAIL)
             await client.subscriber(101)
-            await client.subscriber_tags_page(101)
-            await client.subscriber_tags_page(101, "WzEwMV0=")
     finally:
         await simulator.stop()
     called = "perform tags_page create_tag fields_page create_field sequences_page"
@@ -149,5 +147,4 @@ async def _client() -> tuple[list[Entry], set[str]]:
         *called.split(),
         "subscriber_by_email",
         "subscriber",
-        "subscriber_tags_page",
     }

@@ -254,8 +254,6 @@ async def test_a_subscriber_is_found_by_email_in_any_state_and_by_id(client):
     assert cancelled.state == "cancelled"
     assert (await client.subscriber(101)) == found
     assert await client.subscriber(999) is None
-    await client.perform(ADD_TAG)
-    assert (await client.subscriber_tags_page(101)).items == {"Pro": 101}
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,10 @@ from processors import customer
 from processors.customer import AppliedCatalogue, catalogue_key
 from processors.ids import CatalogueVersion, CustomerKey, EventId, IntentId
 from processors.messages import (
-    AddTag,
     Align,
     BudgetSpent,
     CustomerChanged,
     Done,
-    Intent,
     NotMade,
     Outcome,
     Rejected,
@@ -36,13 +34,12 @@ def record(topic: Topic, value: bytes, *, key: bytes = b"k", partition: int = 0)
     return Record(topic, partition, 0, key, value, Source.WEBHOOK, 1000)
 
 
-def changed(disposition: str, *, event: str | None = "evt_1", moments: tuple[str, ...] = ()) -> Record:
+def changed(disposition: str, *, event: str | None = "evt_1") -> Record:
     change = CustomerChanged(
         customer=CustomerKey("cus_1"),
         disposition=disposition,
         event=EventId(event) if event else None,
         offset=0,
-        moments=moments,
     )
     return record(Topic.CUSTOMER_CHANGES, encode(change))
 
@@ -91,12 +88,7 @@ def test_requests_that_were_not_made_are_not_counted():
     outcome = Outcome(intent=IntentId("i"), results=results, finished_ms=0)
     activity.saw_subscriber_event(record(Topic.SUBSCRIBER_EVENTS, encode(outcome)))
     activity.saw_subscriber_event(record(Topic.SUBSCRIBER_EVENTS, encode(BudgetSpent(requests=3, planned_ms=0))))
-    intent = Intent(
-        id=IntentId("i"), revision=1, lane="l", requests=(AddTag(email="a@b.c", name="t", tag_id=1),), planned_ms=0
-    )
-    activity.saw_subscriber_event(record(Topic.SUBSCRIBER_EVENTS, encode(intent)))
     assert document(activity)["kit"] == {"requests": 7, "budget_per_minute": 120, "refused_429": 1}
-    assert activity.requests == {"AddTag": 1}
 
 
 @pytest.mark.parametrize("value", [b"", b"{", b'{"type":"unheard"}'])
@@ -155,12 +147,6 @@ def test_a_new_catalogue_keeps_it_from_being_idle_until_every_customer_has_decid
     assert not document(activity)["idle"]
     saw(settled=True)
     assert document(activity)["idle"]
-
-
-def test_moments_are_counted_by_name():
-    activity = Activity()
-    activity.saw_change(changed("processed", moments=("purchased sub_1 offer 'Pro'", "purchased cs_1 offer 'Atlas'")))
-    assert activity.moments == {"purchased": 2}
 
 
 def test_people_read_it_line_by_line():
