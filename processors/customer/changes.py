@@ -9,8 +9,9 @@ from processors.catalogue.rules import Catalogue
 from processors.customer.decide import Decision
 from processors.customer.objects import Event
 from processors.customer.wishes import Wishes
+from processors.dead_letter import dead_letter
 from processors.ids import CustomerKey, subscriber_key
-from processors.messages import CustomerChanged, DeadLetter, Enrol
+from processors.messages import CustomerChanged, Enrol
 from processors.record import Output, Record, Topic
 
 
@@ -40,7 +41,7 @@ def outputs(
         moments=decision.moments,
         commands=tuple(command.id for command in decision.commands if isinstance(command, Enrol)),
         tags=tuple(dict.fromkeys(tag.name for tag in wishes.tags)) if wishes is not None else None,
-        fields=_settled(wishes) if wishes is not None else None,
+        fields=_winning_values(wishes) if wishes is not None else None,
         catalogue=catalogue.version,
     )
     return (*commands, Output(Topic.CUSTOMER_CHANGES, key, message))
@@ -60,23 +61,11 @@ def changed(key: CustomerKey, record: Record, disposition: Disposition, event: E
 
 def unreadable(key: CustomerKey, record: Record, reason: str, event: Event | None = None) -> tuple[Output, ...]:
     """`event`: given where its envelope could be read, and only its object could not."""
-    letter = DeadLetter(
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        key=record.key,
-        raw=record.value,
-        reason=f"{event.type}: {reason}" if event else reason,
-        source=record.source,
-        received_ms=record.received_ms,
-    )
-    return (
-        Output(Topic.DEAD_LETTERS, record.topic, letter),
-        changed(key, record, Disposition.UNREADABLE, event),
-    )
+    letter = dead_letter(record, f"{event.type}: {reason}" if event else reason)
+    return letter, changed(key, record, Disposition.UNREADABLE, event)
 
 
-def _settled(wishes: Wishes) -> dict[str, str]:
+def _winning_values(wishes: Wishes) -> dict[str, str]:
     """Of several values for one field the one that stands (docs/interfaces.md §6), as far as this customer alone
     tells.
     """

@@ -14,20 +14,20 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
+from processors.dead_letter import dead_letter
 from processors.id_set import contains
 from processors.ids import normalised_email
 from processors.messages import (
     UNREADABLE,
     Align,
     BudgetSpent,
-    DeadLetter,
     Enrol,
     Intent,
     Outcome,
     Parked,
     decode_subscriber_message,
 )
-from processors.record import Advanced, Output, Record, Source, Topic, View
+from processors.record import Advanced, Record, Source, View
 from processors.subscriber.outcome import folded_outcome
 from processors.subscriber.plan import pending
 from processors.subscriber.state import Command, CustomerWishes, Known, Subscriber
@@ -128,15 +128,5 @@ def _parked(before: Subscriber | None, parked: Parked) -> Subscriber | None:
 
 
 def _unreadable(record: Record, error: Exception) -> Advanced[Subscriber]:
-    letter = DeadLetter(
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        key=record.key,
-        raw=record.value,
-        reason=f"this is no message that Millrace reads in {record.topic}: {error}",
-        source=record.source,
-        received_ms=record.received_ms,
-    )
-    output = Output(topic=Topic.DEAD_LETTERS, key=record.topic, message=letter)
-    return Advanced(record.key.decode(errors="replace"), None, (output,))
+    letter = dead_letter(record, f"this is no message that Millrace reads in {record.topic}: {error}")
+    return Advanced(record.key.decode(errors="replace"), None, (letter,))
