@@ -4,11 +4,17 @@ import signal
 from types import FrameType
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.broker import kafka_bootstrap, kafka_broker, kafka_jars, log_settings, log_url, topic_prefix
 from tests.parts import summary_of_missing
 
 __all__ = ["kafka_bootstrap", "kafka_broker", "kafka_jars", "log_settings", "log_url", "topic_prefix"]
+
+
+# A shared machine may stand still for seconds: that says nothing of the code.
+settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

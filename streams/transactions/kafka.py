@@ -144,4 +144,6 @@ async def _stop(producer: AIOKafkaProducer) -> None:
         async with asyncio.timeout(CLOSE_SECONDS_MAX):
             await producer.stop()
             return
-    await producer.client.close()
+    with contextlib.suppress(KafkaError, OSError, TimeoutError):
+        async with asyncio.timeout(CLOSE_SECONDS_MAX):
+            await producer.client.close()
