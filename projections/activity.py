@@ -20,7 +20,7 @@ from processors.messages import (
     was_made,
 )
 from processors.record import Record
-from processors.subscriber import decode_subscriber, pending
+from processors.subscriber import decode_subscriber, has_work
 
 CATALOGUE_KEY = b"catalogue"
 """Of an applied catalogue in catalogue.events; Stripe's events there have the ids of their objects."""
@@ -77,7 +77,7 @@ class Activity:
     def saw_subscriber(self, key: str, value: bytes, now_ms: int) -> None:
         """A record of the subscribers' changelog; an empty value is a deletion."""
         subscriber = decode_subscriber(value) if value else None
-        if subscriber is not None and pending(subscriber):
+        if subscriber is not None and has_work(subscriber):
             self.waiting.setdefault(key, now_ms)
         else:
             self.waiting.pop(key, None)

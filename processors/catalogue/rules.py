@@ -126,7 +126,9 @@ class Catalogue:
     def sequence_names(self) -> frozenset[str]:
         """Every sequence, by name or id, that some rule enrols in."""
         scopes = (self.whens, *(offer.whens for offer in self.offers))
-        return frozenset(name for whens in scopes for rules in whens.values() for r in rules for name in r.sequences)
+        return frozenset(
+            name for whens in scopes for rules in whens.values() for rule in rules for name in rule.sequences
+        )
 
     def offer_of(self, line: Line) -> Offer | None:
         """By price, else payment link, else metadata, else product; the first in the file where several match."""

@@ -60,13 +60,13 @@ def decide(
     wishes = wishes_of(key, after, decided, catalogue)
     email = after.profile.email
     enrols, decided = _enrolled(key, email, decided, catalogue)
-    says = _Says(key, email, wishes, catalogue, version)
-    aligns, said = _aligned(says, decided)
+    statement = _Statement(key, email, wishes, catalogue, version)
+    aligns, now_decided = _aligned(statement, decided)
     return Decision(
-        decided=said,
+        decided=now_decided,
         moments=_names(happened),
         commands=(*aligns, *enrols),
-        wishes=None if said is decided else wishes,
+        wishes=None if now_decided is decided else wishes,
     )
 
 
@@ -137,7 +137,7 @@ def _enrol(key: CustomerKey, email: str, waiting: WaitingEnrol, create_as: str) 
 
 
 @dataclass(frozen=True, slots=True)
-class _Says:
+class _Statement:
     """What an Align would say now; without an email, to nobody yet."""
 
     key: CustomerKey
@@ -151,8 +151,8 @@ class _Says:
         if not self.wishes:
             return ""
         catalogue, wishes = self.catalogue, self.wishes
-        said = (self.email, catalogue.create_as, catalogue.create_missing, wishes.tags, wishes.fields)
-        return blake2b(msgspec.json.encode(said), digest_size=FINGERPRINT_BYTES).hexdigest()
+        content = (self.email, catalogue.create_as, catalogue.create_missing, wishes.tags, wishes.fields)
+        return blake2b(msgspec.json.encode(content), digest_size=FINGERPRINT_BYTES).hexdigest()
 
     def align(self, email: str, wishes: Wishes) -> Align:
         return Align(
@@ -167,22 +167,22 @@ class _Says:
         )
 
 
-def _aligned(says: _Says, decided: Decided) -> tuple[tuple[Align, ...], Decided]:
+def _aligned(statement: _Statement, decided: Decided) -> tuple[tuple[Align, ...], Decided]:
     """An Align where it says something else than the last one did. Without an email the wishes wait, in the state.
 
     A changed email takes everything back from the old subscriber with an empty Align, and gives it to the new one.
     (A rename in Kit, which hands the subscriber's record over, is to take the place of this.)
     """
-    said = says.fingerprint()
-    if said == decided.said:
+    fingerprint = statement.fingerprint()
+    if fingerprint == decided.aligned_fingerprint:
         return (), decided
-    said_to = says.email if says.wishes else ""
+    email = statement.email if statement.wishes else ""
     aligns = []
-    if decided.said_to and not _same_subscriber(decided.said_to, said_to):
-        aligns.append(says.align(decided.said_to, Wishes()))
-    if said_to:
-        aligns.append(says.align(said_to, says.wishes))
-    return tuple(aligns), replace(decided, said=said, said_to=said_to)
+    if decided.aligned_email and not _same_subscriber(decided.aligned_email, email):
+        aligns.append(statement.align(decided.aligned_email, Wishes()))
+    if email:
+        aligns.append(statement.align(email, statement.wishes))
+    return tuple(aligns), replace(decided, aligned_fingerprint=fingerprint, aligned_email=email)
 
 
 def _same_subscriber(email: str, other: str) -> bool:

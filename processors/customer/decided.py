@@ -34,13 +34,13 @@ class WaitingEnrol(msgspec.Struct, frozen=True, kw_only=True):
 class Decided(msgspec.Struct, frozen=True, omit_defaults=True):
     """`occurrences`: the ledger of moments that happened (id_set.py), for good.
 
-    `said`: fingerprint of what is wished as of the last Align, empty where nothing is; `said_to`: the email it was sent
-    to. Where something is said to nobody, the wishes wait: they go out with the first email known.
+    `aligned_fingerprint`: of what is wished as of the last Align, empty where nothing is; `aligned_email`: whom
+    that was sent to. Where something is wished and nobody was told, it waits, and goes out with the first email known.
     """
 
     occurrences: bytes = b""
     tags: tuple[KeptTag, ...] = ()
     fields: tuple[KeptField, ...] = ()
     waiting: tuple[WaitingEnrol, ...] = ()
-    said: str = ""
-    said_to: str = ""
+    aligned_fingerprint: str = ""
+    aligned_email: str = ""

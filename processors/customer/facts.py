@@ -9,13 +9,13 @@ from enum import StrEnum
 
 import msgspec
 
-from processors.customer.lineage import Version
+from processors.customer.lineage import Snapshot
 
 # `omit_defaults` leaves out empty text, tuples and dicts only where msgspec sees that they are equal to the default,
 # which for structs it does not: where a struct is optional its default is None, so that equal states have equal bytes.
 
 
-class Said(msgspec.Struct, frozen=True, omit_defaults=True):
+class Contact(msgspec.Struct, frozen=True, omit_defaults=True):
     """An email and a name as one object told them; `at`: when that object was made, seconds."""
 
     email: str = ""
@@ -30,27 +30,27 @@ class Profile(msgspec.Struct, frozen=True, omit_defaults=True):
     A source of less trust stands in only for what those of more trust leave empty.
     """
 
-    customer: tuple[Version[Said], ...] = ()
-    session: Said | None = None
-    invoice: Said | None = None
+    customer: tuple[Snapshot[Contact], ...] = ()
+    session: Contact | None = None
+    invoice: Contact | None = None
     deleted: bool = False
 
     @property
     def email(self) -> str:
-        for said in self._by_trust():
-            if said is not None and said.email:
-                return said.email
+        for contact in self._by_trust():
+            if contact is not None and contact.email:
+                return contact.email
         return ""
 
     @property
     def name(self) -> str:
-        for said in self._by_trust():
-            if said is not None and said.name:
-                return said.name
+        for contact in self._by_trust():
+            if contact is not None and contact.name:
+                return contact.name
         return ""
 
-    def _by_trust(self) -> tuple[Said | None, ...]:
-        return self.customer[-1].says if self.customer else None, self.session, self.invoice
+    def _by_trust(self) -> tuple[Contact | None, ...]:
+        return self.customer[-1].content if self.customer else None, self.session, self.invoice
 
 
 class Item(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -118,18 +118,18 @@ class SoldBy(msgspec.Struct, frozen=True, omit_defaults=True):
 class Subscription(msgspec.Struct, frozen=True, omit_defaults=True):
     """Everything known by a subscription's id, in whatever order it became known.
 
-    `versions` is empty as long as only its invoices or its session have arrived. `started_unpaid`: no payment came in
+    `snapshots` is empty as long as only its invoices or its session have arrived. `started_unpaid`: no payment came in
     the first period that was to be paid, so that a later one may be its first.
     """
 
-    versions: tuple[Version[Terms], ...] = ()
+    snapshots: tuple[Snapshot[Terms], ...] = ()
     sold_by: SoldBy | None = None
     started_unpaid: bool = False
     invoices: dict[str, PaidInvoice] = {}
 
     @property
     def terms(self) -> Terms | None:
-        return self.versions[-1].says if self.versions else None
+        return self.snapshots[-1].content if self.snapshots else None
 
 
 class Payment(StrEnum):

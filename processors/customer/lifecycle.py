@@ -10,16 +10,16 @@ from msgspec.structs import replace
 
 from processors.customer import objects
 from processors.customer.facts import Facts, Item, Subscription, Terms
-from processors.customer.lineage import Version, merged, version
+from processors.customer.lineage import Snapshot, merged, snapshot
 from processors.customer.objects import Event
 
 
 class Phase(IntEnum):
-    """A subscription's life. It moves down this list only, so a version of a later phase is the later one:
+    """A subscription's life. It moves down this list only, so a snapshot of a later phase is the later one:
 
     - the snapshot of its creation is the first of all, whenever it arrives;
     - what has left `incomplete` never comes back to it;
-    - among live versions, lineage.merged finds the latest;
+    - among live snapshots, lineage.merged finds the latest;
     - `canceled` and `incomplete_expired` are final, and so is everything that has an `ended_at` or was deleted.
     """
 
@@ -56,12 +56,12 @@ _READ = frozenset(objects.SubscriptionBefore.__struct_fields__)
 
 def fold_subscription(facts: Facts, event: Event) -> Facts:
     read = objects.read(_subscription, event)
-    said = _version(event, read)
+    new = _snapshot(event, read)
     known = facts.subscriptions.get(read.id) or Subscription()
     changed = replace(
         known,
-        versions=merged(known.versions, said),
-        started_unpaid=known.started_unpaid or _started_unpaid(said.says, read.period_start),
+        snapshots=merged(known.snapshots, new),
+        started_unpaid=known.started_unpaid or _started_unpaid(new.content, read.period_start),
     )
     if changed == known:
         return facts
@@ -81,22 +81,22 @@ def is_active(terms: Terms, *, trial_is_active: bool, past_due_is_active: bool) 
             return False
 
 
-def _started_unpaid(says: Terms, period_start: int) -> bool:
+def _started_unpaid(terms: Terms, period_start: int) -> bool:
     """Behind while the current period is still the trial, or the first one to be paid."""
-    first = says.trial_end or says.started_at
-    return says.status in BEHIND and 0 < period_start <= first + FIRST_PERIOD_SLACK_SECONDS
+    first = terms.trial_end or terms.started_at
+    return terms.status in BEHIND and 0 < period_start <= first + FIRST_PERIOD_SLACK_SECONDS
 
 
-def _version(event: Event, read: objects.Subscription) -> Version[Terms]:
-    says = _terms(read)
-    if event.type == DELETED and says.status != "canceled":
-        says = replace(says, status="canceled")
+def _snapshot(event: Event, read: objects.Subscription) -> Snapshot[Terms]:
+    terms = _terms(read)
+    if event.type == DELETED and terms.status != "canceled":
+        terms = replace(terms, status="canceled")
     before = _read_before(event, read)
-    return version(event.created, _phase(event, says), says, _terms(before) if before else None)
+    return snapshot(event.created, _phase(event, terms), terms, _terms(before) if before else None)
 
 
-def _phase(event: Event, says: Terms) -> Phase:
-    phase = Phase.OVER if says.ended_at or event.type == DELETED else PHASES.get(says.status, Phase.LIVE)
+def _phase(event: Event, terms: Terms) -> Phase:
+    phase = Phase.OVER if terms.ended_at or event.type == DELETED else PHASES.get(terms.status, Phase.LIVE)
     return Phase.BORN if phase is Phase.LIVE and event.type == CREATED else phase
 
 

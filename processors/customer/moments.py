@@ -66,7 +66,7 @@ def _occurrences(facts: Facts, other: Facts, catalogue: Catalogue) -> Iterator[O
         (
             purchase.of_subscription(key, subscription, catalogue)
             for key, subscription in facts.subscriptions.items()
-            if not purchase.same(subscription, other.subscriptions.get(key))
+            if not purchase.is_same_purchase(subscription, other.subscriptions.get(key))
         ),
         (
             purchase.of_one_off(key, one_off, catalogue)

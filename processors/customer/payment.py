@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from processors.customer import objects
-from processors.customer.facts import Facts, OneOff, PaidInvoice, PaidLine, Payment, Said, SoldBy, Subscription
+from processors.customer.facts import Contact, Facts, OneOff, PaidInvoice, PaidLine, Payment, SoldBy, Subscription
 from processors.customer.objects import Event
 from processors.customer.profile import with_invoice, with_session
 
@@ -36,7 +36,7 @@ def fold_paid_invoice(facts: Facts, event: Event) -> Facts:
     """A paid invoice stays paid. One without a subscription (`manual`) tells no more than an email, so far."""
     read = objects.read(_invoice, event)
     facts = with_invoice(
-        facts, Said(read.customer_email or "", read.customer_name or "", read.created or event.created)
+        facts, Contact(read.customer_email or "", read.customer_name or "", read.created or event.created)
     )
     if not read.subscription_id:
         return facts
@@ -116,8 +116,8 @@ def fold_session(facts: Facts, event: Event) -> Facts:
     read = objects.read(_session, event)
     details = read.customer_details
     if details is not None:
-        said = Said(details.email or "", details.name or "", read.created or event.created)
-        facts = with_session(facts, said)
+        contact = Contact(details.email or "", details.name or "", read.created or event.created)
+        facts = with_session(facts, contact)
     match read.mode:
         case "payment":
             return _with_one_off(facts, event, read)

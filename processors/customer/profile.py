@@ -7,8 +7,8 @@ import msgspec
 from msgspec.structs import replace
 
 from processors.customer import objects
-from processors.customer.facts import Facts, Profile, Said
-from processors.customer.lineage import merged, version
+from processors.customer.facts import Contact, Facts, Profile
+from processors.customer.lineage import merged, snapshot
 from processors.customer.objects import Event
 
 _customer = msgspec.json.Decoder(objects.Customer)
@@ -20,9 +20,9 @@ CREATED, UPDATED = 0, 1
 
 def fold_customer(facts: Facts, event: Event) -> Facts:
     customer = objects.read(_customer, event)
-    says = Said(customer.email or "", customer.name or "")
+    contact = Contact(customer.email or "", customer.name or "")
     phase = CREATED if event.type == "customer.created" else UPDATED
-    new = version(event.created, phase, says, _said_before(event, says))
+    new = snapshot(event.created, phase, contact, _contact_before(event, contact))
     return _with_profile(facts, replace(facts.profile, customer=merged(facts.profile.customer, new)))
 
 
@@ -31,36 +31,36 @@ def fold_deleted_customer(facts: Facts, event: Event) -> Facts:
     customer = objects.read(_customer, event)
     profile = replace(facts.profile, deleted=True)
     if customer.email:
-        says = Said(customer.email, customer.name or "")
-        profile = replace(profile, customer=merged(profile.customer, version(event.created, UPDATED, says, None)))
+        contact = Contact(customer.email, customer.name or "")
+        profile = replace(profile, customer=merged(profile.customer, snapshot(event.created, UPDATED, contact, None)))
     return _with_profile(facts, profile)
 
 
-def with_session(facts: Facts, said: Said) -> Facts:
-    return _with_profile(facts, replace(facts.profile, session=_later(facts.profile.session, said)))
+def with_session(facts: Facts, contact: Contact) -> Facts:
+    return _with_profile(facts, replace(facts.profile, session=_later(facts.profile.session, contact)))
 
 
-def with_invoice(facts: Facts, said: Said) -> Facts:
-    return _with_profile(facts, replace(facts.profile, invoice=_later(facts.profile.invoice, said)))
+def with_invoice(facts: Facts, contact: Contact) -> Facts:
+    return _with_profile(facts, replace(facts.profile, invoice=_later(facts.profile.invoice, contact)))
 
 
-def _later(known: Said | None, said: Said) -> Said | None:
+def _later(known: Contact | None, contact: Contact) -> Contact | None:
     """The later one that names an email; of two of one second, always the same."""
-    if not said.email:
+    if not contact.email:
         return known
     if known is None:
-        return said
-    return max(known, said, key=lambda each: (each.at, each.email, each.name))
+        return contact
+    return max(known, contact, key=lambda each: (each.at, each.email, each.name))
 
 
-def _said_before(event: Event, says: Said) -> Said | None:
+def _contact_before(event: Event, contact: Contact) -> Contact | None:
     said = objects.read_before(_before, event)
     if said is None:
         return None
     before, changed = said
-    return Said(
-        (before.email or "") if "email" in changed else says.email,
-        (before.name or "") if "name" in changed else says.name,
+    return Contact(
+        (before.email or "") if "email" in changed else contact.email,
+        (before.name or "") if "name" in changed else contact.name,
     )
 
 

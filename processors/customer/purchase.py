@@ -31,7 +31,7 @@ def of_subscription(key: str, subscription: Subscription, catalogue: Catalogue) 
     )
 
 
-def same(subscription: Subscription, other: Subscription | None) -> bool:
+def is_same_purchase(subscription: Subscription, other: Subscription | None) -> bool:
     """Whether both tell of the same purchase of the same things: true of most changes, and quickly known."""
     if other is subscription:
         return True

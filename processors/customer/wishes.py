@@ -57,7 +57,7 @@ def wish_the_same(before: Facts, after: Facts) -> bool:
         return False
     for key, each in after.subscriptions.items():
         known = before.subscriptions[key]
-        if each is not known and (each.versions != known.versions or each.sold_by != known.sold_by):
+        if each is not known and (each.snapshots != known.snapshots or each.sold_by != known.sold_by):
             return False
     was, is_now = before.profile, after.profile
     return was is is_now or (was.email, was.name, was.deleted) == (is_now.email, is_now.name, is_now.deleted)

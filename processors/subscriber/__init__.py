@@ -5,7 +5,7 @@ dispatcher the fewest requests that close the difference; wishes.py unites the w
 """
 
 from processors.subscriber.fold import advance
-from processors.subscriber.plan import Missing, Names, Plan, Priority, parked_key, pending, plan, priority
+from processors.subscriber.plan import Missing, Names, Plan, Priority, has_work, parked_key, plan, priority
 from processors.subscriber.state import NEVER_ENROLLED, Subscriber, decode_subscriber, encode_subscriber
 
 __all__ = [
@@ -18,8 +18,8 @@ __all__ = [
     "advance",
     "decode_subscriber",
     "encode_subscriber",
+    "has_work",
     "parked_key",
-    "pending",
     "plan",
     "priority",
 ]

@@ -29,7 +29,7 @@ from processors.messages import (
 )
 from processors.record import Advanced, Record, Source, View
 from processors.subscriber.outcome import folded_outcome
-from processors.subscriber.plan import pending
+from processors.subscriber.plan import has_work
 from processors.subscriber.state import Command, CustomerWishes, Known, Subscriber
 
 HISTORY = frozenset({Source.BACKFILL, Source.REPLAY})
@@ -105,7 +105,7 @@ def _wishing_anew(before: Subscriber, after: Subscriber, source: Source) -> Subs
         after,
         revision=before.revision + 1,
         parked={},
-        backfill=source in HISTORY and (before.backfill or not pending(before)),
+        backfill=source in HISTORY and (before.backfill or not has_work(before)),
     )
 
 

@@ -28,7 +28,7 @@ from processors.messages import (
     Upsert,
     Withheld,
 )
-from processors.subscriber.plan import SUBSCRIBER_KEY, parked_key
+from processors.subscriber.plan import PARKED_AS_A_WHOLE, parked_key
 from processors.subscriber.state import Holding, Known, Subscriber
 
 NO_RESULT = Ambiguous(reason="the outcome has no result for this request")
@@ -90,7 +90,7 @@ def _done(before: Subscriber, request: Request, result: Done) -> Subscriber:
         case Upsert():
             fields = known.fields | request.labels | dict.fromkeys(result.ignored)
             # An empty value is what a field has that we never set: nothing is left to take back.
-            known = replace(known, fields={name: v for name, v in fields.items() if v != ""})
+            known = replace(known, fields={name: value for name, value in fields.items() if value != ""})
             return replace(before, known=known, parked=before.parked | _ignored_again(before, result))
         case AddTag():
             return replace(before, known=_tag(known, request.name, Holding.HELD), absent=False)
@@ -113,7 +113,7 @@ def _rejected(before: Subscriber, request: Request, result: Rejected) -> Subscri
     words = f"Kit answered {result.status}: {result.message}"
     match request:
         case Upsert():
-            names = [parked_key("field", label) for label in request.labels] or [SUBSCRIBER_KEY]
+            names = [parked_key("field", label) for label in request.labels] or [PARKED_AS_A_WHOLE]
         case RemoveTag() if result.status == 404:
             return replace(before, known=_tag(before.known, request.name, None))
         case AddTag() | AddToSequence() if result.status == 404 and not before.absent:
@@ -122,7 +122,7 @@ def _rejected(before: Subscriber, request: Request, result: Rejected) -> Subscri
         case AddTag() | RemoveTag():
             names = [parked_key("tag", request.name)]
         case AddToSequence():
-            names = [parked_key("sequence", c.sequence) for c in before.commands if c.id == request.command]
+            names = [parked_key("sequence", each.sequence) for each in before.commands if each.id == request.command]
         case _:
             assert_never(request)
     return replace(before, parked=before.parked | dict.fromkeys(names, words))
@@ -142,7 +142,7 @@ def _unknown(before: Subscriber, request: Request) -> Subscriber:
 
 
 def _over(before: Subscriber, command: CommandId) -> Subscriber:
-    left = tuple(pending for pending in before.commands if pending.id != command)
+    left = tuple(each for each in before.commands if each.id != command)
     return replace(before, commands=left, done=added(before.done, command))
 
 

@@ -1,6 +1,6 @@
 """The fewest requests that close the difference between what is wished and what Kit is known to hold.
 
-In: a Subscriber, and Kit's ids by name. Out: `Plan`, called by the Kit dispatcher when the budget allows; `pending`
+In: a Subscriber, and Kit's ids by name. Out: `Plan`, called by the Kit dispatcher when the budget allows; `has_work`
 and `priority`, by the dispatcher for each committed state and by the status. What holds already is never asked again:
 a purchase costs one upsert, one request per tag and one per sequence; a redelivery costs nothing.
 """
@@ -21,7 +21,7 @@ STATE_FRESH_SECONDS = 900
 """So long an enrolment trusts what Kit said of the subscriber. The events of one purchase arrive within minutes and
 share one answer; older ones are asked for anew, since whoever has unsubscribed must not be enrolled."""
 
-SUBSCRIBER_KEY = "subscriber"
+PARKED_AS_A_WHOLE = "subscriber"
 """The parked key of the subscriber itself: Kit refuses the email, nothing can be done."""
 
 Kind = Literal["tag", "field", "sequence"]
@@ -89,7 +89,7 @@ def plan(subscriber: Subscriber, names: Names) -> Plan:
     return Plan(requests, missing, {parked_key("tag", name): words for name, words in _kept(gap, names)})
 
 
-def pending(subscriber: Subscriber) -> bool:
+def has_work(subscriber: Subscriber) -> bool:
     """Whether there is work that can go on by itself; what is parked waits for a wish or a person."""
     return subscriber.intent is not None or bool(difference(subscriber))
 
@@ -97,8 +97,7 @@ def pending(subscriber: Subscriber) -> bool:
 def priority(subscriber: Subscriber) -> Priority:
     if subscriber.backfill:
         return Priority.BACKFILL
-    open_commands = any(parked_key("sequence", c.sequence) not in subscriber.parked for c in subscriber.commands)
-    return Priority.ONBOARDING if open_commands else Priority.REST
+    return Priority.ONBOARDING if any(_open_commands(subscriber)) else Priority.REST
 
 
 def parked_key(kind: Kind, name: str) -> str:
@@ -109,18 +108,24 @@ def difference(subscriber: Subscriber) -> Difference:
     """Without what is parked. Everything sorted, so that equal states make equal plans."""
     wished = united(subscriber.wishes)
     parked = subscriber.parked
-    if SUBSCRIBER_KEY in parked:
+    if PARKED_AS_A_WHOLE in parked:
         return Difference(wished, {}, (), (), ())
     held = subscriber.known.tags
     give = (folded for folded in wished.tags if held.get(folded) is not Holding.HELD)
     take = (folded for folded in held if folded not in wished.tags)
     return Difference(
         wished,
-        fields={label: v for label, v in _fields(subscriber, wished) if parked_key("field", label) not in parked},
+        fields={each: value for each, value in _fields(subscriber, wished) if parked_key("field", each) not in parked},
         give=tuple(wished.tags[folded] for folded in sorted(give) if parked_key("tag", folded) not in parked),
         take=tuple(folded for folded in sorted(take) if parked_key("tag", folded) not in parked),
-        enrol=tuple(c for c in subscriber.commands if parked_key("sequence", c.sequence) not in parked),
+        enrol=tuple(_open_commands(subscriber)),
     )
+
+
+def _open_commands(subscriber: Subscriber) -> Iterator[Command]:
+    """Those of which the sequence is not parked."""
+    parked = subscriber.parked
+    return (each for each in subscriber.commands if parked_key("sequence", each.sequence) not in parked)
 
 
 def _fields(subscriber: Subscriber, wished: Wished) -> Iterator[tuple[str, str]]:

@@ -17,7 +17,7 @@ import structlog
 from processors.ids import IntentId
 from processors.messages import Ambiguous, Intent, Outcome
 from processors.record import Topic
-from processors.subscriber import Subscriber, pending, priority
+from processors.subscriber import Subscriber, has_work, priority
 from streams.errors import KitRefused, KitUnavailable
 from streams.kit.appending import Appender
 from streams.kit.budget import Reservation, RollingBudget
@@ -174,7 +174,7 @@ class Dispatcher:
             del self._takeovers[key]
         if state.intent is not None:
             self._wait_out(key, partition, state.intent)
-        elif pending(state):
+        elif has_work(state):
             self._waiting.add(key, partition, priority(state), state.retry_ms / 1000, self._clock())
             self._woken.set()
         else:

@@ -26,7 +26,7 @@ from processors.messages import (
     encode,
 )
 from processors.record import Record, Source, Topic
-from processors.subscriber import Subscriber, advance, pending
+from processors.subscriber import Subscriber, advance, has_work
 from streams.errors import KitRefused, KitUnavailable, LogUnavailable
 from streams.kit.budget import RollingBudget
 from streams.kit.calls import Page
@@ -242,7 +242,7 @@ class Worker:
         return seconds
 
     def _is_idle(self) -> bool:
-        return not (self.dispatcher.status().waiting or any(map(pending, self.table.values())) or self._behind())
+        return not (self.dispatcher.status().waiting or any(map(has_work, self.table.values())) or self._behind())
 
     def _behind(self) -> bool:
         return any(read < len(self.log.records[partition]) for partition, read in self._read.items())

@@ -79,8 +79,8 @@ def test_without_an_email_the_wishes_wait_in_the_state_and_go_out_with_the_first
     assert story.enrols == []
     decided = story.customer().decided
     assert [waiting.sequence for waiting in decided.waiting] == ["Welcome to Pro"]
-    assert decided.said
-    assert decided.said_to == ""
+    assert decided.aligned_fingerprint
+    assert decided.aligned_email == ""
     assert story.changes[-1].tags == ("bought-pro", "customer", "pro-member")
 
     story.hear(stripe.customer_updated(previous={"email": None}))

@@ -21,7 +21,7 @@ from processors.messages import (
     Withheld,
 )
 from processors.record import Source
-from processors.subscriber import Priority, pending, plan, priority
+from processors.subscriber import Priority, has_work, plan, priority
 from tests.unit.memory_kit import MemoryKit
 from tests.unit.subscriber_table import KEY, SubscriberTable, align, enrol
 
@@ -83,7 +83,7 @@ def test_an_intent_planned_on_another_revision_is_refused(table: SubscriberTable
     table.take(align("vip", version=2))
     table.take(Intent(id="late", revision=1, lane="lane", requests=planned, planned_ms=1))
     assert table.state.intent is None
-    assert pending(table.state)
+    assert has_work(table.state)
 
 
 def test_a_second_intent_is_refused_while_one_is_in_flight(table: SubscriberTable, kit: MemoryKit) -> None:
@@ -126,7 +126,7 @@ def test_done_requests_are_known_to_hold(table: SubscriberTable, kit: MemoryKit)
     assert (known.id, known.state) == (100, "active")
     assert known.tags == {"pro-member": "held"}
     assert known.fields == {"field 1": "Pro"}
-    assert not pending(table.state)
+    assert not has_work(table.state)
 
 
 def test_a_rejected_tag_is_parked_with_kits_words_and_the_rest_goes_on(table: SubscriberTable, kit: MemoryKit) -> None:
@@ -139,7 +139,7 @@ def test_a_rejected_tag_is_parked_with_kits_words_and_the_rest_goes_on(table: Su
     table.settle(kit, refuse)
     assert table.state.parked == {"tag:customer": "Kit answered 422: Tag is locked"}
     assert kit.people["jane@example.com"].tags == {"vip"}
-    assert not pending(table.state)
+    assert not has_work(table.state)
 
 
 def test_a_new_wish_gives_what_is_parked_another_try(table: SubscriberTable, kit: MemoryKit) -> None:
@@ -147,7 +147,7 @@ def test_a_new_wish_gives_what_is_parked_another_try(table: SubscriberTable, kit
     intent = table.intend(kit)
     table.take(outcome(intent, Done(status=201, subscriber_id=5), Rejected(status=422, message="Sequence is inactive")))
     assert table.state.parked == {"sequence:welcome": "Kit answered 422: Sequence is inactive"}
-    assert not pending(table.state)
+    assert not has_work(table.state)
     table.take(align("vip"))
     assert any(isinstance(request, AddToSequence) for request in plan(table.state, kit).requests)
 
@@ -172,7 +172,7 @@ def test_an_email_that_kit_refuses_parks_the_subscriber(table: SubscriberTable, 
     table.take(align("customer"))
     intent = table.intend(kit)
     table.take(outcome(intent, Rejected(status=422, message="Email is invalid"), NotMade(cause="earlier_failure")))
-    assert not pending(table.state)
+    assert not has_work(table.state)
     assert plan(table.state, kit).requests == ()
 
 
@@ -214,7 +214,7 @@ def test_a_withheld_command_is_over(table: SubscriberTable, kit: MemoryKit) -> N
     table.take(outcome(intent, Done(status=200, subscriber_id=5, state="bounced"), Withheld(state="bounced")))
     table.take(enrol())
     assert table.state.commands == ()
-    assert not pending(table.state)
+    assert not has_work(table.state)
 
 
 def test_a_result_that_is_missing_is_ambiguous(table: SubscriberTable, kit: MemoryKit) -> None:

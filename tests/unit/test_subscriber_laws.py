@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.messages import Align, Ambiguous, Enrol, NotMade, Outcome, Rejected, Request, Result, SubscriberMessage
-from processors.subscriber import pending
+from processors.subscriber import has_work
 from tests.unit.memory_kit import MemoryKit, Person
 from tests.unit.subscriber_table import EMAIL, KEY, SubscriberTable, align, enrol
 
@@ -81,10 +81,10 @@ def test_l7_a_tag_is_held_exactly_while_it_is_wished_whatever_else_the_subscribe
         if data.draw(st.booleans()):
             _served(table, kit)
     for _ in range(20):
-        if not pending(table.state):
+        if not has_work(table.state):
             break
         _served(table, kit)
-    assert not pending(table.state)
+    assert not has_work(table.state)
     assert kit.kit.people[EMAIL].tags == {"newsletter"} | _should_hold(history)
 
 

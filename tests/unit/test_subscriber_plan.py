@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from processors.messages import AddTag, AddToSequence, FieldWish, Outcome, RemoveTag, TagWish, Upsert
-from processors.subscriber import Missing, pending, plan
+from processors.subscriber import Missing, has_work, plan
 from tests.unit.memory_kit import MemoryKit, Person
 from tests.unit.subscriber_table import EMAIL, KEY, SubscriberTable, align, enrol
 
@@ -37,7 +37,7 @@ def test_a_redelivered_purchase_costs_nothing(table: SubscriberTable, kit: Memor
 
 def test_nobody_is_created_in_kit_for_whom_nothing_is_wished(table: SubscriberTable, kit: MemoryKit) -> None:
     table.take(align())
-    assert not pending(table.state)
+    assert not has_work(table.state)
     assert plan(table.state, kit).requests == ()
 
 
@@ -64,7 +64,7 @@ def test_a_field_no_longer_wished_is_emptied_once(table: SubscriberTable, kit: M
     table.take(align(version=2))
     table.settle(kit, kit.answer)
     assert kit.people[EMAIL].fields == {"field_1": ""}
-    assert not pending(table.state)
+    assert not has_work(table.state)
 
 
 def test_a_tag_no_longer_wished_is_removed_and_those_of_others_stay(table: SubscriberTable, kit: MemoryKit) -> None:
@@ -80,7 +80,7 @@ def test_tags_are_matched_without_regard_to_case(table: SubscriberTable, kit: Me
     table.take(align("Customer", "CUSTOMER"))
     table.settle(kit, kit.answer)
     table.take(align("customer", version=2))
-    assert not pending(table.state)
+    assert not has_work(table.state)
 
 
 def test_tags_are_given_before_others_are_taken_back(table: SubscriberTable, kit: MemoryKit) -> None:
@@ -121,7 +121,7 @@ def test_any_prefix_of_a_plan_leaves_the_rest_to_be_planned(table: SubscriberTab
         results = tuple(kit.answer(request) for request in intent.requests)
         table.take(Outcome(intent=intent.id, results=results, finished_ms=2))
     assert tuple(asked) == whole
-    assert not pending(table.state)
+    assert not has_work(table.state)
 
 
 def test_the_wishes_of_all_customers_of_a_subscriber_are_united(table: SubscriberTable, kit: MemoryKit) -> None:
