@@ -1,7 +1,9 @@
 """What every command starts from: the settings, read once, and a loop that stops on Ctrl-C and SIGTERM."""
 
 import asyncio
+import os
 import signal
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +16,9 @@ from streams.logging_setup import configure_logging
 from streams.settings import Settings, load_settings
 
 T = TypeVar("T")
+
+EXIT_SECONDS_MAX = 5.0
+"""After a role has failed and cleaned up, for the loop and the interpreter to end."""
 
 
 @dataclass
@@ -37,10 +42,13 @@ def run(main: Callable[[], Awaitable[T]]) -> T:
     return uvloop.run(once())
 
 
-def run_until_signal(main: Callable[[asyncio.Event], Awaitable[T]]) -> T:
-    """For roles: the first Ctrl-C or SIGTERM sets the event, and the role drains; a second one ends it at once."""
+def run_until_signal(main: Callable[[asyncio.Event], Awaitable[int]]) -> int:
+    """For roles: the first Ctrl-C or SIGTERM sets the event, and the role drains; a second one ends it at once.
 
-    async def until_signal() -> T:
+    Returns the exit code, and sees to it that a process with one other than 0 ends.
+    """
+
+    async def until_signal() -> int:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
 
@@ -51,6 +59,16 @@ def run_until_signal(main: Callable[[asyncio.Event], Awaitable[T]]) -> T:
 
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, asked_to_stop)
-        return await main(stop)
+        code = await main(stop)
+        if code:
+            _leave_within(EXIT_SECONDS_MAX, code)
+        return code
 
     return uvloop.run(until_signal())
+
+
+def _leave_within(seconds: float, code: int) -> None:
+    """A worker that was overtaken must go, whatever of it hangs: a thread, a connection, a task that will not end."""
+    timer = threading.Timer(seconds, os._exit, (code,))
+    timer.daemon = True
+    timer.start()

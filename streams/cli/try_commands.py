@@ -164,8 +164,9 @@ def kit_simulator(
     """The simulated Kit, for trying out and for tests; it listens on loopback only."""
     configure_logging("text")
     say(f"simulated Kit at http://127.0.0.1:{port}: set MILLRACE_KIT_API_BASE to that")
-    run_until_signal(
-        lambda stop: serve_simulator(
+
+    async def serve(stop: asyncio.Event) -> int:
+        await serve_simulator(
             "127.0.0.1",
             port,
             state_file=state,
@@ -173,4 +174,6 @@ def kit_simulator(
             sequences=tuple(sequence or ()),
             stop=stop,
         )
-    )
+        return 0
+
+    run_until_signal(serve)
