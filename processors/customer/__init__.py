@@ -1,6 +1,6 @@
 """The pure core of the `customers` agent: what Stripe says of a customer, and what that means for Kit.
 
-`advance` (step.py) reads a record (envelope.py, objects.py), folds it into facts (evolve.py and the state machines it
+`advance` (step.py) reads a record (reading.py, objects.py), folds it into facts (evolve.py and the state machines it
 calls) and decides by the applied catalogue (decide.py): wishes for states, commands for moments.
 """
 

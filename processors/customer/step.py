@@ -1,6 +1,6 @@
 """The customers agent's core: one record of customer.events in; the customer's new state and its outputs out.
 
-`advance` is the step that the agent runs (streams/worker.py): read the envelope → drop duplicates → fold (evolve.py) →
+`advance` is the step that the agent runs (streams/worker.py): read the value → drop duplicates → fold (evolve.py) →
 decide (decide.py). Pure: time is the record's.
 """
 
@@ -15,9 +15,9 @@ from processors.catalogue.rules import Catalogue
 from processors.customer import changes, evolve
 from processors.customer.changes import Disposition
 from processors.customer.decide import decide
-from processors.customer.envelope import Unreadable, opened, reason_of
 from processors.customer.facts import Facts
 from processors.customer.objects import Event
+from processors.customer.reading import Unreadable, read_value, reason_of
 from processors.customer.state import NEW, AppliedCatalogue, Customer, CustomersState, catalogue_key
 from processors.ids import CustomerKey
 from processors.messages import UNREADABLE, CatalogueApplied, CustomersReconsidered, Reconsider
@@ -26,7 +26,7 @@ from processors.record import Advanced, Record, View
 
 def advance(view: View[CustomersState], record: Record) -> Advanced[CustomersState]:
     """Never raises for what the record holds: what cannot be read becomes a dead letter, and the state goes on."""
-    message = opened(record.value)
+    message = read_value(record.value)
     if isinstance(message, CatalogueApplied):
         return _applied(record, message)
     if isinstance(message, CustomersReconsidered):

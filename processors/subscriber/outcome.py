@@ -1,4 +1,4 @@
-"""What the results of an intent's requests mean for what Kit is known to hold. Called by fold.py.
+"""What the results of an intent's requests mean for what Kit is known to hold. Called by step.py.
 
 Done       it holds, or the command is over and goes into the ledger
 Rejected   parked with Kit's words; the rest goes on

@@ -1,6 +1,6 @@
 """What is kept of a subscriber in the `subscribers` table: what is wished, what Kit is known to hold, what is left.
 
-Written by fold.py, read by plan.py and by the status. Equal states have equal bytes (L4): dicts are encoded sorted,
+Written by step.py, read by plan.py and by the status. Equal states have equal bytes (L4): dicts are encoded sorted,
 and only what msgspec compares by value is left out where it is the default (text and structs it compares by identity).
 """
 

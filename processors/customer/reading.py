@@ -43,7 +43,7 @@ _typed = msgspec.json.Decoder(_Typed)
 _thin = msgspec.json.Decoder(_Thin)
 
 
-def opened(value: bytes) -> Event | CustomerMessage | Unreadable:
+def read_value(value: bytes) -> Event | CustomerMessage | Unreadable:
     try:
         return _event.decode(value)
     except UNREADABLE as error:
