@@ -25,7 +25,7 @@ import uvloop
 from bench.child import say
 from bench.events import Body, customer_events
 from processors import messages
-from processors.customer import catalogue_key
+from processors.ids import catalogue_key
 from processors.record import Advanced, Record, Source, Topic, View
 from streams.app import add_agent, create_app
 from streams.catalogue_apply import ensure_applied

@@ -13,6 +13,9 @@ CustomerKey = NewType("CustomerKey", str)
 SubscriberKey = NewType("SubscriberKey", str)
 """Key of `subscriber.events`: `email_hash` of the subscriber's email."""
 
+CATALOGUE_KEY = "catalogue"
+"""Key of the applied catalogue in catalogue.events; Stripe's events there have the ids of their objects."""
+
 CommandId = NewType("CommandId", str)
 """Deterministic id of a once-only command: what it does, for which business object, by which rule."""
 
@@ -38,3 +41,8 @@ def guest_key(email: str) -> CustomerKey:
 
 def subscriber_key(email: str) -> SubscriberKey:
     return SubscriberKey(email_hash(email))
+
+
+def catalogue_key(partition: int) -> str:
+    """Key of the applied catalogue in each partition of customer.events, and in the table `customers`."""
+    return f"{CATALOGUE_KEY}:{partition}"

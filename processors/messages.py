@@ -302,6 +302,19 @@ class DeadLetter(Message, frozen=True, kw_only=True, tag="dead_letter"):
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """All that reading bytes of the log can raise: no JSON, a wrong type (ValidationError), no text, nested too deeply."""
 
+
+class _Typed(msgspec.Struct, frozen=True):
+    type: str = ""
+
+
+_decode_typed = msgspec.json.Decoder(_Typed).decode
+
+
+def type_of(value: bytes) -> str:
+    """The `type` of any JSON object of the log, empty where it has none. Raises what is in UNREADABLE."""
+    return _decode_typed(value).type
+
+
 _encoder = msgspec.json.Encoder()
 encode = _encoder.encode
 

@@ -8,7 +8,8 @@ else is kept, so it is made anew from the log at every start.
 from collections import Counter
 from dataclasses import dataclass, field
 
-from processors.customer import AppliedCatalogue, catalogue_key, decode_customers_state
+from processors.customer import AppliedCatalogue, decode_customers_state
+from processors.ids import CATALOGUE_KEY, catalogue_key
 from processors.messages import (
     UNREADABLE,
     BudgetSpent,
@@ -21,9 +22,6 @@ from processors.messages import (
 )
 from processors.record import Record
 from processors.subscriber import decode_subscriber, has_work
-
-CATALOGUE_KEY = b"catalogue"
-"""Of an applied catalogue in catalogue.events; Stripe's events there have the ids of their objects."""
 
 
 @dataclass(slots=True)
@@ -52,7 +50,7 @@ class Activity:
 
     def saw_unread(self, record: Record) -> None:
         """A record of a topic that no agent reads. Offsets would not do: transactions leave marks between records."""
-        if record.key != CATALOGUE_KEY:
+        if record.key != CATALOGUE_KEY.encode():
             self.unread[record.topic] += 1
 
     def saw_subscriber_event(self, record: Record) -> None:

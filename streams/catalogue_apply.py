@@ -12,16 +12,14 @@ import msgspec
 import structlog
 
 from processors.catalogue.document import Faults, Parsed, checked, version_of
-from processors.ids import CatalogueVersion
-from processors.messages import UNREADABLE, CatalogueApplied, decode_customer_message, encode
+from processors.ids import CATALOGUE_KEY, CatalogueVersion, catalogue_key
+from processors.messages import UNREADABLE, CatalogueApplied, decode_customer_message, encode, type_of
 from processors.record import Source, Topic
 from streams.catalogue_file import load_catalogue
 from streams.errors import WrongCatalogue
 from streams.log import Log, NewRecord
 from streams.settings import Settings
 from streams.topics import partitions_of
-
-KEY = "catalogue"
 
 logger = structlog.get_logger(__name__)
 
@@ -89,13 +87,6 @@ async def applied_version(log: Log) -> CatalogueVersion | None:
     return current.version if current is not None else None
 
 
-class _Typed(msgspec.Struct):
-    type: str = ""
-
-
-_peek = msgspec.json.Decoder(_Typed)
-
-
 async def _current(log: Log) -> CatalogueApplied | None:
     """The last one in catalogue.events, which also holds Stripe's raw product and price events.
 
@@ -118,7 +109,7 @@ async def _current(log: Log) -> CatalogueApplied | None:
 
 def _is_catalogue(value: bytes) -> bool:
     try:
-        return _peek.decode(value).type == "catalogue_applied"
+        return type_of(value) == "catalogue_applied"
     except UNREADABLE:  # no JSON, or nested too deeply
         return False
 
@@ -127,9 +118,9 @@ async def _append(
     log: Log, document: Mapping[str, Any], version: CatalogueVersion, settings: Settings, now_ms: int
 ) -> None:
     value = encode(CatalogueApplied(version=version, document=dict(document)))
-    records = [_record(Topic.CATALOGUE_EVENTS, KEY, value, now_ms, 0)]
+    records = [_record(Topic.CATALOGUE_EVENTS, CATALOGUE_KEY, value, now_ms, 0)]
     records += (
-        _record(Topic.CUSTOMER_EVENTS, f"{KEY}:{partition}", value, now_ms, partition)
+        _record(Topic.CUSTOMER_EVENTS, catalogue_key(partition), value, now_ms, partition)
         for partition in range(partitions_of(settings, Topic.CUSTOMER_EVENTS))
     )
     await log.append_all(records)

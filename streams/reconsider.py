@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
-from processors.customer import AppliedCatalogue, Customer, CustomersState, catalogue_key
-from processors.ids import CatalogueVersion
+from processors.customer import AppliedCatalogue, Customer, CustomersState
+from processors.ids import CatalogueVersion, catalogue_key
 from processors.messages import CustomersReconsidered, Reconsider, encode
 from processors.record import Source, Topic
 from streams.errors import LogUnavailable

@@ -9,7 +9,6 @@ from processors.customer.state import (
     AppliedCatalogue,
     Customer,
     CustomersState,
-    catalogue_key,
     decode_customers_state,
     encode_customers_state,
 )
@@ -21,7 +20,6 @@ __all__ = [
     "Customer",
     "CustomersState",
     "advance",
-    "catalogue_key",
     "decode_customers_state",
     "encode_customers_state",
 ]

@@ -26,10 +26,6 @@ class Unreadable:
     reason: str
 
 
-class _Typed(msgspec.Struct, frozen=True):
-    type: str
-
-
 class _Thin(msgspec.Struct, frozen=True):
     """An event that only names its object (https://docs.stripe.com/event-destinations#thin-events)."""
 
@@ -39,7 +35,6 @@ class _Thin(msgspec.Struct, frozen=True):
 
 
 _event = msgspec.json.Decoder(Event)
-_typed = msgspec.json.Decoder(_Typed)
 _thin = msgspec.json.Decoder(_Thin)
 
 
@@ -63,7 +58,7 @@ def reason_of(fault: Exception) -> str:
 def _ours(value: bytes) -> CustomerMessage | Unreadable | None:
     """Tried second: of a million records hardly one is ours. None: it says it is something else, or nothing."""
     try:
-        if _typed.decode(value).type not in OURS:
+        if messages.type_of(value) not in OURS:
             return None
         ours: CustomerMessage = messages.decode_customer_message(value)
     except UNREADABLE as error:

@@ -45,7 +45,3 @@ encode_customers_state = msgspec.json.Encoder(order="deterministic").encode
 decode_customers_state = msgspec.json.Decoder(CustomersState).decode
 
 NEW = Customer(now_ms=0, last_offset=-1, recent=RecentIds(), facts=Facts(Profile()), decided=Decided())
-
-
-def catalogue_key(partition: int) -> str:
-    return f"catalogue:{partition}"

@@ -18,8 +18,8 @@ from processors.customer.decide import decide
 from processors.customer.facts import Facts
 from processors.customer.objects import Event
 from processors.customer.reading import Unreadable, read_value, reason_of
-from processors.customer.state import NEW, AppliedCatalogue, Customer, CustomersState, catalogue_key
-from processors.ids import CustomerKey
+from processors.customer.state import NEW, AppliedCatalogue, Customer, CustomersState
+from processors.ids import CustomerKey, catalogue_key
 from processors.messages import UNREADABLE, CatalogueApplied, CustomersReconsidered, Reconsider
 from processors.record import Advanced, Record, View
 

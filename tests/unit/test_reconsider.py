@@ -6,8 +6,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from processors.customer import NEW, AppliedCatalogue, CustomersState, catalogue_key
-from processors.ids import CatalogueVersion
+from processors.customer import NEW, AppliedCatalogue, CustomersState
+from processors.ids import CatalogueVersion, catalogue_key
 from processors.messages import CustomersReconsidered, Reconsider, decode_customer_message
 from streams.errors import LogUnavailable, LogUnusable
 from streams.log import NewRecord, Position

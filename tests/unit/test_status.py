@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from processors import customer
-from processors.customer import AppliedCatalogue, catalogue_key
-from processors.ids import CatalogueVersion, CustomerKey, EventId, IntentId
+from processors.customer import AppliedCatalogue
+from processors.ids import CatalogueVersion, CustomerKey, EventId, IntentId, catalogue_key
 from processors.messages import (
     Align,
     BudgetSpent,
