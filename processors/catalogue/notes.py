@@ -24,7 +24,7 @@ MOMENTS_ACTED_ON = frozenset({Moment.PURCHASED})
 PLACEHOLDERS_NOT_FILLED = frozenset(
     {"product.name", "product.metadata.KEY", "invoice.url", "portal.url", "delivery.url", "delivery.code"}
 )
-"""The three sets follow the core (processors/customer/wishes.py, moments.py, sale.py); a test holds them together."""
+"""The three sets follow the core (customer/wishes.py, moments.py, filling.py); a test holds each of them to it."""
 
 _TABLES_NOT_ACTED_ON = ("milestone", "delivery", "reverse", "purchases", "report", "reconcile")
 _NOT_YET = "is checked and kept, but this version of Millrace does not act on it yet"

@@ -16,8 +16,8 @@ from processors.catalogue.rules import Catalogue
 from processors.customer import moments
 from processors.customer.decided import Decided, KeptField, KeptTag, WaitingEnrol
 from processors.customer.facts import Facts
+from processors.customer.filling import Filler
 from processors.customer.moments import Happened
-from processors.customer.sale import Filler
 from processors.customer.wishes import Wishes, wish_the_same, wishes_of
 from processors.ids import CatalogueVersion, CustomerKey, normalised_email
 from processors.messages import Align, Enrol

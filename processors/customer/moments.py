@@ -14,8 +14,9 @@ from processors.customer import purchase
 from processors.customer.conditions import hold
 from processors.customer.decided import KeptField, KeptTag, WaitingEnrol
 from processors.customer.facts import Facts
+from processors.customer.filling import Filler
 from processors.customer.occurrence import Occurrence
-from processors.customer.sale import Filler, Sale
+from processors.customer.sale import Sale
 from processors.ids import CommandId
 from processors.messages import FieldWish, TagWish
 
@@ -42,6 +43,14 @@ class Happened:
     def name(self) -> str:
         """For people, in customer.changes."""
         return f"{self.occurrence.name} offer '{self.offer.name}'" if self.offer else self.occurrence.name
+
+    @property
+    def tier_rank(self) -> int:
+        return self.offer.tier_rank if self.offer else 0
+
+    @property
+    def place(self) -> int:
+        return self.offer.place if self.offer else 0
 
     def when_rules(self, catalogue: Catalogue) -> Iterator[WhenRule]:
         """Those whose conditions hold."""
@@ -110,9 +119,9 @@ def tags_of(happened: Happened, filler: Filler, catalogue: Catalogue) -> Iterato
                 wish = TagWish(
                     name=name,
                     rule=happened.rule,
-                    tier_rank=happened.sale.tier_rank if happened.offer else 0,
+                    tier_rank=happened.tier_rank,
                     period_end=happened.sale.period_end,
-                    place=happened.sale.place if happened.offer else 0,
+                    place=happened.place,
                 )
                 yield KeptTag(wish=wish, occurrence=happened.occurrence.name, at=happened.occurrence.at)
 
@@ -126,8 +135,8 @@ def fields_of(happened: Happened, filler: Filler, catalogue: Catalogue) -> Itera
                     name=label,
                     value=value,
                     rule=happened.rule,
-                    tier_rank=happened.sale.tier_rank if happened.offer else 0,
+                    tier_rank=happened.tier_rank,
                     period_end=happened.sale.period_end,
-                    place=happened.sale.place if happened.offer else 0,
+                    place=happened.place,
                 )
                 yield KeptField(wish=wish, occurrence=happened.occurrence.name, at=happened.occurrence.at)

@@ -3,20 +3,11 @@
 Made of facts under a catalogue; wishes.py asks for what holds, purchase.py for what happened.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
-from functools import lru_cache
-from zoneinfo import ZoneInfo
 
-from processors.catalogue.amounts import decimals_of
-from processors.catalogue.placeholders import fill
 from processors.catalogue.rules import Catalogue, Line, Offer
-from processors.customer.facts import Facts, Item, OneOff, PaidInvoice, PaidLine, Subscription
-from processors.ids import CustomerKey
-
-DATES_REMEMBERED = 4096
-"""Renewal dates repeat: customers by the thousand share a handful of days."""
+from processors.customer.facts import Item, OneOff, PaidInvoice, PaidLine, Subscription
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +40,6 @@ def best_first(sales: Iterable[Sale]) -> tuple[Sale, ...]:
 
     found = tuple(sales)
     return tuple(sorted(found, key=rank, reverse=True)) if len(found) > 1 else found
-
-
-# --- of facts ---------------------------------------------------------------------------------------------------
 
 
 def of_item(item: Item, subscription: Subscription, catalogue: Catalogue) -> Sale:
@@ -93,56 +81,3 @@ def _offer_of(price: str, product: str, subscription: Subscription, catalogue: C
     return catalogue.offer_of(
         Line(price=price or None, product=product or None, payment_link=link or None, metadata=metadata)
     )
-
-
-# --- placeholders -----------------------------------------------------------------------------------------------
-
-
-class Filler:
-    """Fills templates for one customer under one catalogue, as long as one decision lasts."""
-
-    def __init__(self, key: CustomerKey, facts: Facts, timezone: str) -> None:
-        self.customer_id = "" if key.startswith("guest:") else key
-        self._name = facts.profile.name
-        self._timezone = timezone
-        self._values: dict[int, tuple[Sale, Mapping[str, str | None]]] = {}
-
-    def filled(self, template: str, sale: Sale) -> str | None:
-        """None where a placeholder in it is empty."""
-        if "{" not in template:
-            return template
-        known = self._values.get(id(sale))
-        if known is None:
-            # The sale is kept beside its values, so that no other one can get its id meanwhile.
-            known = self._values[id(sale)] = (sale, self._values_of(sale))
-        return fill(template, known[1])
-
-    def _values_of(self, sale: Sale) -> Mapping[str, str | None]:
-        """By placeholder (docs/interfaces.md §6 and §7); those that nothing here can tell are left out, which is
-        empty.
-        """
-        return {
-            "offer.name": sale.offer.name if sale.offer else None,
-            "price.nickname": sale.nickname,
-            "quantity": str(sale.quantity),
-            "amount": None if sale.amount_minor is None else amount_text(sale.amount_minor, sale.currency),
-            "currency": sale.currency,
-            "period_end": date_text(sale.period_end, self._timezone) if sale.period_end else None,
-            "customer.id": self.customer_id,
-            "customer.name": self._name,
-        }
-
-
-def amount_text(minor: int, currency: str) -> str:
-    """A plain decimal: `49.00`, of a currency without minor units `4900`."""
-    decimals = decimals_of(currency)
-    if not decimals:
-        return str(minor)
-    units, rest = divmod(abs(minor), 10**decimals)
-    return f"{'-' if minor < 0 else ''}{units}.{rest:0{decimals}d}"
-
-
-@lru_cache(maxsize=DATES_REMEMBERED)
-def date_text(seconds: int, timezone: str) -> str:
-    """YYYY-MM-DD in the account's time zone."""
-    return datetime.fromtimestamp(seconds, ZoneInfo(timezone)).date().isoformat()

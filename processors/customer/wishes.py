@@ -10,8 +10,9 @@ from processors.catalogue.rules import Catalogue, State, WhileRule
 from processors.customer import sale as sales
 from processors.customer.decided import Decided
 from processors.customer.facts import Facts, Payment
+from processors.customer.filling import Filler
 from processors.customer.lifecycle import is_active
-from processors.customer.sale import Filler, Sale
+from processors.customer.sale import Sale
 from processors.ids import CustomerKey
 from processors.messages import FieldWish, TagWish
 
