@@ -41,7 +41,7 @@ ANSWER_BYTES_MAX = 4_194_304
 """A page of 1000 subscribers with their fields is well below; whatever sends more is not Kit."""
 
 A = TypeVar("A")
-log = structlog.get_logger()
+logger = structlog.get_logger(__name__)
 
 
 class _Pagination(msgspec.Struct, frozen=True):
@@ -120,7 +120,13 @@ class KitClient:
         answer = await self._make(call)
         if isinstance(answer, Answer) and 200 <= answer.status < 300 and (warnings := warnings_of(answer)):
             # Kit did only part of it: a field was renamed or deleted there. Somebody has to look.
-            log.warning("kit_warned", action=type(request).__name__, status=answer.status, warnings=list(warnings))
+            logger.warning(
+                "kit did only part of it",
+                action="kit_warned",
+                request=type(request).__name__,
+                status=answer.status,
+                warnings=list(warnings),
+            )
         return result_of(request, answer)
 
     async def tags_page(self, after: str | None = None) -> Page[int]:

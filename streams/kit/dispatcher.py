@@ -32,7 +32,7 @@ from streams.log import Log
 from streams.settings import Settings
 from streams.topics import partitions_of
 
-log = structlog.get_logger()
+logger = structlog.get_logger(__name__)
 
 CONCURRENCY_MAX = 16
 """Subscribers served at once: as many connections as the client keeps."""
@@ -203,7 +203,7 @@ class Dispatcher:
         results = (unknown,) * len(intent.requests)
         outcome = Outcome(intent=intent.id, results=results, finished_ms=int(self._clock() * 1000))
         await self._appender.append(key, outcome, partition)
-        log.info("took over an intent", action="kit_ambiguous", subscriber=key, requests=len(results))
+        logger.info("took over an intent", action="kit_ambiguous", subscriber=key, requests=len(results))
 
     # --- service ----------------------------------------------------------------------------------------------
 

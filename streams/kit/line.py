@@ -12,7 +12,7 @@ from typing import Literal
 
 import structlog
 
-log = structlog.get_logger()
+logger = structlog.get_logger(__name__)
 
 Refusal = Literal["rate_limited", "unauthorised", "unavailable"]
 
@@ -26,9 +26,14 @@ Jitter = Callable[[], float]
 """0 to 1, evenly: spreads those who failed together."""
 
 
+def backoff_seconds_max(attempts: int) -> float:
+    """Exponential; `attempts`: those that failed before."""
+    return min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS_FIRST * 2.0 ** min(attempts, 10))
+
+
 def backoff_seconds(attempts: int, jitter: Jitter = random.random) -> float:
-    """Exponential with full jitter; `attempts`: those that failed before."""
-    return jitter() * min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS_FIRST * 2.0 ** min(attempts, 10))
+    """With full jitter: any time up to the longest."""
+    return jitter() * backoff_seconds_max(attempts)
 
 
 class Line:
@@ -70,7 +75,7 @@ class Line:
     def answered(self) -> None:
         """Kit has dealt with a request; late answers to what was sent before the line closed do not open it."""
         if self._refusals and not self.closed:
-            log.info("kit line is open again", action="kit_line_open")
+            logger.info("kit line is open again", action="kit_line_open")
             self._refusals = 0
             self.stopped = False
 
@@ -80,16 +85,16 @@ class Line:
         if why == "unauthorised":
             self._stop()
         elif not self.closed:
-            seconds = (0.5 + 0.5 * self._jitter()) * backoff_seconds(self._refusals, lambda: 1.0)
+            seconds = (0.5 + 0.5 * self._jitter()) * backoff_seconds_max(self._refusals)
             self._close(seconds)
-            log.warning("kit line pauses", action="kit_line_paused", why=why, seconds=round(seconds, 1))
+            logger.warning("kit line pauses", action="kit_line_paused", why=why, seconds=round(seconds, 1))
 
     def _stop(self) -> None:
         if self.stopped and self.closed:
             return
         self.stopped = True
         self._close(PROBE_SECONDS)
-        log.error(
+        logger.error(
             "Kit refuses the credential, or the plan has lapsed: no request is made until it accepts it again. "
             "Check MILLRACE_KIT_API_KEY and the account's plan",
             action="kit_line_stopped",

@@ -22,7 +22,7 @@ from streams.kit.flights import Flight
 from streams.kit.line import backoff_seconds
 from streams.kit.performing import Performer
 
-log = structlog.get_logger()
+logger = structlog.get_logger(__name__)
 
 INTENT_REQUESTS_MAX = 10
 """At Kit's usual 0.1 to 0.5 s a request they fit into INTENT_SECONDS_MAX; the rest is planned again after them."""
@@ -79,7 +79,7 @@ class Service:
     async def _resolve(self, turn: Turn, subscriber: Subscriber, missing: Sequence[Missing]) -> None:
         names = await self.directory.resolve(missing)
         if names:
-            log.warning("kit lacks names", action="kit_names_missing", subscriber=turn.key, names=names)
+            logger.warning("kit lacks names", action="kit_names_missing", subscriber=turn.key, names=names)
             await self._park(turn, subscriber, names)
         else:
             self.look_again(turn)
@@ -126,11 +126,11 @@ def _report(turn: Turn, results: Sequence[Result]) -> None:
     refused = [f"{result.status} {result.message}" for result in results if isinstance(result, Rejected)]
     unknown = [result.reason for result in results if isinstance(result, Ambiguous)]
     if refused:
-        log.warning("kit refused", action="kit_parked", subscriber=turn.key, kit=refused)
+        logger.warning("kit refused", action="kit_parked", subscriber=turn.key, kit=refused)
     elif unknown:
-        log.info("kit's answer is unknown", action="kit_ambiguous", subscriber=turn.key, why=unknown)
+        logger.info("kit's answer is unknown", action="kit_ambiguous", subscriber=turn.key, why=unknown)
     else:
-        log.debug("kit answered", action="kit_done", subscriber=turn.key, requests=len(results))
+        logger.debug("kit answered", action="kit_done", subscriber=turn.key, requests=len(results))
 
 
 def _this_task() -> asyncio.Task[None]:

@@ -18,7 +18,7 @@ from streams.kit.line import backoff_seconds
 from streams.kit.spending import Spent, spent_lately
 from streams.log import Log
 
-log = structlog.get_logger()
+logger = structlog.get_logger(__name__)
 
 
 class Share:
@@ -26,7 +26,7 @@ class Share:
 
     def __init__(
         self,
-        source: Log,
+        log: Log,
         appender: Appender,
         budget: RollingBudget,
         held: Collection[int],
@@ -35,7 +35,7 @@ class Share:
         me: str,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._source = source
+        self._log = log
         self._appender = appender
         self._budget = budget
         self._held = held
@@ -55,7 +55,7 @@ class Share:
         share = self._now()
         self._budget.hold(share)
         if held and not share:
-            log.error(
+            logger.error(
                 "this worker's share of Kit's budget is nothing: raise MILLRACE_KIT_REQUESTS_PER_MINUTE to at least "
                 "MILLRACE_PARTITIONS, or run fewer workers",
                 action="kit_no_share",
@@ -81,7 +81,7 @@ class Share:
         attempts = 0
         while True:
             try:
-                return await spent_lately(self._source, held, self._clock(), self._me)
+                return await spent_lately(self._log, held, self._clock(), self._me)
             except Unreachable:
                 await asyncio.sleep(backoff_seconds(attempts))
                 attempts += 1

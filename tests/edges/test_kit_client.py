@@ -280,8 +280,8 @@ async def test_warnings_of_kit_are_logged_without_the_email(client):
     with structlog.testing.capture_logs() as logs:
         await client.perform(UPSERT)
         await client.perform(Upsert(email=EMAIL, create_as="active", fields={"renamed": "x"}))
-    assert [(line["event"], line["action"], line["log_level"]) for line in logs] == [
-        ("kit_warned", "Upsert", "warning")
+    assert [(line["event"], line["action"], line["request"], line["log_level"]) for line in logs] == [
+        ("kit did only part of it", "kit_warned", "Upsert", "warning")
     ]
     assert "renamed" in str(logs)
     assert EMAIL not in str(logs)

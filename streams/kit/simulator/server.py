@@ -24,7 +24,7 @@ from streams.kit.simulator.state_file import StateFile, load_account
 SHUTDOWN_SECONDS_MAX = 2.0
 """For answers on their way at the stop; nothing that was acknowledged depends on it."""
 
-log = structlog.get_logger()
+logger = structlog.get_logger(__name__)
 
 
 class KitSimulator:
@@ -121,7 +121,7 @@ async def serve_simulator(
     """Serves until `stop` is set; for the command line."""
     simulator = KitSimulator(requests_per_minute=requests_per_minute, sequences=sequences, state_file=state_file)
     base = await simulator.start(host, port)
-    log.info("kit_simulator_listening", base=base, state=f"{base}/simulator/state")
+    logger.info("kit simulator listens", action="kit_simulator_listening", base=base, state=f"{base}/simulator/state")
     try:
         await stop.wait()
     finally:
