@@ -29,6 +29,11 @@ REQUEST_SECONDS_MAX = 5.0
 RETRY_BACKOFF_MS = 20
 """How soon a new transaction asks again whether a former one's abort is done; the default of 100 is felt."""
 
+BATCH_BYTES_MAX = 64 * 1024
+"""aiokafka's default of 16 kB holds four events: more of them for a partition wait for the batch to leave. One batch of
+each of 1,024 partitions still fits into a request that a broker takes (100 MB).
+"""
+
 FENCED_PAUSE_SECONDS_MAX = 0.5
 """Several times what such a transaction takes, by chance: two that fence each other must not go on in step."""
 
@@ -125,6 +130,7 @@ class Appender:
         return {
             "acks": "all",
             "linger_ms": 0,
+            "max_batch_size": BATCH_BYTES_MAX,
             "max_request_size": record_bytes_max(self._settings),
             "request_timeout_ms": int(REQUEST_SECONDS_MAX * 1000),
             **client_arguments(self._settings),
