@@ -15,12 +15,29 @@ ANSWER_SECONDS = 0.05
 """What Kit takes for an answer at least (facts: 0.1 to 0.5), so that kills find requests under way."""
 
 
+SHARES = {
+    "test_crashes": 0.25,  # for each of the two logs
+    "test_transactions_crash": 0.1,
+    "test_transactions_members": 0.1,
+    "test_embedded_crash": 0.1,
+}
+"""Of the seconds of a long run."""
+OTHERS = 0.1
+"""They ask only whether it is a long run: its length is their own."""
+
+
 class Kit(NamedTuple):
     simulator: KitSimulator
     url: str
 
 
 NewKit = Callable[[], AbstractAsyncContextManager[Kit]]
+
+
+@pytest.fixture
+def simulate_seconds(simulate_seconds: float, request: pytest.FixtureRequest) -> float:
+    """A test's share of --simulate-seconds; above 0 wherever that is."""
+    return simulate_seconds * SHARES.get(request.path.stem, OTHERS)
 
 
 @pytest.fixture
