@@ -4,15 +4,22 @@ import json
 from typing import Any
 
 from processors.catalogue.document import Parsed, parse
-from processors.catalogue.notes import PLACEHOLDERS_NOT_FILLED, STATES_ACTED_ON
+from processors.catalogue.notes import MOMENTS_ACTED_ON, PLACEHOLDERS_NOT_FILLED, STATES_ACTED_ON
 from processors.catalogue.placeholders import PLACEHOLDERS
-from processors.catalogue.rules import State
+from processors.catalogue.rules import Moment, State
 from processors.customer import CustomersState, advance
 from processors.messages import Align, CatalogueApplied, encode
 from processors.record import Record, Source, Topic
+from tests import stripe_events as stripe
+from tests.stripe_events import MONTH, T0
+
+TIERS = ("Starter", "Pro")
+CHARGE = {"id": "ch_1", "object": "charge", "customer": "cus_1", "amount": 900, "currency": "usd", "invoice": "in_2"}
+DISPUTE = {"id": "dp_1", "object": "dispute", "charge": "ch_1", "amount": 900, "currency": "usd", "status": "lost"}
 
 NOW = 1_750_000_000
 DAY = 24 * 3600
+RENEWAL = stripe.invoice(invoice_id="in_2", billing_reason="subscription_cycle", period_start=T0 + MONTH)
 
 
 def event(number: int, kind: str, data: dict[str, Any]) -> bytes:
@@ -63,3 +70,30 @@ def test_the_states_that_are_not_acted_on_give_nothing():
     )
     assert {wish.name for wish in align.tags} == {State.ACTIVE}
     assert {State.ACTIVE, State.OWNED} == STATES_ACTED_ON
+
+
+def test_the_moments_that_are_not_acted_on_give_nothing():
+    """Everything happens to this customer: renewed, moved to a dearer plan and back, failed, recovered, refunded, …"""
+    starter, pro = {"product": "prod_Starter", "unit_amount": 900}, {"product": "prod_Pro", "unit_amount": 4900}
+    events = (
+        stripe.subscription_created(**starter),
+        stripe.event("invoice.paid", stripe.invoice()),
+        stripe.subscription_updated(at=T0 + DAY, previous={"items": {"data": []}}, **pro),
+        stripe.subscription_updated(at=T0 + 2 * DAY, previous={"items": {"data": []}}, **starter),
+        stripe.event("invoice.payment_failed", RENEWAL | {"status": "open", "amount_paid": 0}, created=T0 + MONTH),
+        stripe.subscription_updated(at=T0 + MONTH, status="past_due", previous={"status": "active"}, **starter),
+        stripe.event("invoice.paid", RENEWAL, created=T0 + MONTH + DAY),
+        stripe.subscription_updated(at=T0 + MONTH + DAY, previous={"status": "past_due"}, **starter),
+        stripe.event("charge.refunded", CHARGE | {"amount_refunded": 100, "refunded": False}, created=T0 + MONTH + DAY),
+        stripe.event("charge.refunded", CHARGE | {"amount_refunded": 900, "refunded": True}, created=T0 + MONTH + DAY),
+        stripe.event("charge.dispute.created", DISPUTE, created=T0 + MONTH + DAY),
+        stripe.subscription_updated(
+            at=T0 + MONTH + 2 * DAY, cancel_at_period_end=True, previous={"cancel_at_period_end": False}, **starter
+        ),
+        stripe.subscription_updated(at=T0 + MONTH + 3 * DAY, previous={"cancel_at_period_end": True}, **starter),
+        stripe.subscription_deleted(at=T0 + 2 * MONTH, **starter),
+    )
+    tiers = "".join(f"[[offer]]\nname = '{name}'\nproducts = ['prod_{name}']\ntier = '{name}'\n" for name in TIERS)
+    rules = "".join(f"[when.{moment}.fields]\n{moment} = 'x'\n" for moment in Moment)
+    align = aligned(parse(f"[tiers]\norder = {list(TIERS)}\n{rules}{tiers}"), *map(stripe.as_bytes, events))
+    assert {wish.name for wish in align.fields} - {"stripe_customer_id"} == MOMENTS_ACTED_ON
