@@ -5,7 +5,6 @@ written, the outputs and the consumed offset, together or not at all (docs/desig
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
@@ -42,8 +41,7 @@ class Topic(StrEnum):
     DEAD_LETTERS = "dead.letters"
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """One record as read: `offset` in its topic and partition, `received_ms` since the epoch, value as raw bytes."""
 
     topic: Topic
@@ -55,8 +53,7 @@ class Record:
     received_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(msgspec.Struct, frozen=True):
     """A message to send, to its key's partition. It inherits `source` and `received_ms` of the record that caused it
     (L4: no clock is read).
     """
@@ -66,8 +63,7 @@ class Output:
     message: msgspec.Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Advanced(Generic[S]):
+class Advanced(msgspec.Struct, Generic[S], frozen=True):
     """What one record makes: at most one key of the table is written (`state` None: nothing is), outputs in order."""
 
     key: str

@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from processors.record import Record, Source, Topic
 
 
-@dataclass(frozen=True, slots=True)
-class NewRecord:
+class NewRecord(msgspec.Struct, frozen=True):
     """A record to append. `partition` None: the key's (topics.partition_of)."""
 
     topic: Topic
@@ -23,8 +24,7 @@ class NewRecord:
     partition: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(msgspec.Struct, frozen=True):
     partition: int
     offset: int
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import msgspec
+
 from processors.ids import CatalogueVersion
 
 
@@ -96,14 +98,13 @@ class Offer:
     whens: Mapping[Moment, tuple[WhenRule, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True):
     """What is known of something sold: an item of a subscription, an invoice line, a session, a payment."""
 
     price: str | None = None
     product: str | None = None
     payment_link: str | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)

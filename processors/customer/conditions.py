@@ -1,12 +1,11 @@
 """The conditions of a `when.*` table: whether they hold for one occurrence. Called by moments.py."""
 
-from dataclasses import dataclass
+import msgspec
 
 from processors.catalogue.rules import Conditions
 
 
-@dataclass(frozen=True, slots=True)
-class Circumstances:
+class Circumstances(msgspec.Struct, frozen=True):
     """What is known of an occurrence; None: it has no such thing, and a condition that asks for it does not hold."""
 
     after_days: int | None = None

@@ -5,7 +5,6 @@ Decision says what to send and what to remember.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from hashlib import blake2b
 
 import msgspec
@@ -25,8 +24,7 @@ from processors.messages import Align, Enrol
 FINGERPRINT_BYTES = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """`commands` in the order they are to be sent, each to the subscriber that its `email` names.
 
     `wishes` is None where they are what they were before.
@@ -136,8 +134,7 @@ def _enrol(key: CustomerKey, email: str, waiting: WaitingEnrol, create_as: str) 
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Statement:
+class _Statement(msgspec.Struct, frozen=True):
     """What an Align would say now; without an email, to nobody yet."""
 
     key: CustomerKey

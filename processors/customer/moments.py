@@ -5,8 +5,9 @@ later makes no past moments happen. The ledger keeps facts that change back and 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
+
+import msgspec
 
 from processors import id_set
 from processors.catalogue.rules import Catalogue, Offer, WhenRule
@@ -21,8 +22,7 @@ from processors.ids import CommandId
 from processors.messages import FieldWish, TagWish
 
 
-@dataclass(frozen=True, slots=True)
-class Happened:
+class Happened(msgspec.Struct, frozen=True):
     """An occurrence as the owner of a rule sees it: an offer with the sale that is its own, or the top level (None).
 
     `once`: what it may happen once for. Of an offer it names the price, not the offer: what becomes known of a sale

@@ -1,14 +1,14 @@
 """One occurrence of a moment: what it happened to, when, and what was sold. Made by purchase.py, read by moments.py."""
 
-from dataclasses import dataclass, replace
+import msgspec
+from msgspec.structs import replace
 
 from processors.catalogue.rules import Moment
 from processors.customer.conditions import Circumstances
 from processors.customer.sale import Sale
 
 
-@dataclass(frozen=True, slots=True)
-class Occurrence:
+class Occurrence(msgspec.Struct, frozen=True):
     """`subject`: the business object it happens to once (`sub_…`, `cs_…`); `at`: seconds; `sales`: the best first."""
 
     moment: Moment

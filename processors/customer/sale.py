@@ -4,14 +4,14 @@ Made of facts under a catalogue; wishes.py asks for what holds, purchase.py for 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from processors.catalogue.rules import Catalogue, Line, Offer
 from processors.customer.facts import Item, OneOff, PaidInvoice, PaidLine, Subscription
 
 
-@dataclass(frozen=True, slots=True)
-class Sale:
+class Sale(msgspec.Struct, frozen=True):
     """`amount_minor` None: not known (a tiered price). `period_end` 0: it has none."""
 
     offer: Offer | None

@@ -4,9 +4,9 @@
 decide (decide.py). Pure: time is the record's.
 """
 
-from dataclasses import dataclass
 from typing import assert_never
 
+import msgspec
 from msgspec.structs import replace
 
 from processors.catalogue.document import compile_document
@@ -48,8 +48,7 @@ def advance(view: View[CustomersState], record: Record) -> Advanced[CustomersSta
             assert_never(message)
 
 
-@dataclass(frozen=True, slots=True)
-class _Case:
+class _Case(msgspec.Struct, frozen=True):
     """`catalogue` None: none is applied yet. Facts are folded, nothing is decided, nothing is noted as done."""
 
     key: CustomerKey

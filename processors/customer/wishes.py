@@ -4,7 +4,8 @@ Made anew from the facts each time (`while.*`), together with what moments gave 
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from processors.catalogue.rules import Catalogue, State, WhileRule
 from processors.customer import sale as sales
@@ -17,8 +18,7 @@ from processors.ids import CustomerKey
 from processors.messages import FieldWish, TagWish
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
+class Wishes(msgspec.Struct, frozen=True):
     """Sorted, so that equal wishes are equal."""
 
     tags: tuple[TagWish, ...] = ()
@@ -28,8 +28,7 @@ class Wishes:
         return bool(self.tags or self.fields)
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
+class _Rule(msgspec.Struct, frozen=True):
     """A `while.*` table that holds, and the sales that make it hold, the best first."""
 
     gives: WhileRule

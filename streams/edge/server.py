@@ -43,8 +43,6 @@ class EdgeServer:
         settings: Settings,
         log: Log,
         registry: CollectorRegistry,
-        *,
-        append_seconds_max: float = APPEND_SECONDS_MAX,
     ) -> None:
         require(settings, "stripe_webhook_secrets")
         self._webhook = StripeWebhook(
@@ -52,7 +50,6 @@ class EdgeServer:
             accepts=Accepts(settings.stripe_livemode, frozenset(settings.stripe_accounts)),
             log=log,
             metrics=EdgeMetrics(registry),
-            append_seconds_max=append_seconds_max,
         )
         self._routes: dict[tuple[str, str], Route] = {
             ("POST", "/webhooks/stripe"): self._webhook,

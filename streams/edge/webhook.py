@@ -1,7 +1,8 @@
 """POST /webhooks/stripe: one request in, one record in the log, 200 only once the log has acknowledged it.
 
 Called by streams/edge/server.py for each request. The steps are bounded: the body by size and time, the append by
-time. Everything that is decided about the bytes is decided in signatures.py and routing.py; here is the network.
+the log itself (APPEND_SECONDS_MAX). Everything that is decided about the bytes is decided in signatures.py and
+routing.py; here is the network.
 """
 
 import asyncio
@@ -15,13 +16,12 @@ from aiohttp.http_exceptions import HttpProcessingError
 from processors.messages import DeadLetter, encode
 from processors.record import Source, Topic
 from streams.edge import answers
-from streams.edge.deadline import SharedDeadline
 from streams.edge.envelope import NoEvent
 from streams.edge.metrics import EdgeMetrics, Outcome
 from streams.edge.routing import Accepts, Destination, Misdirected, Routed, route
 from streams.edge.signatures import SignatureVerifier
 from streams.errors import MillraceError
-from streams.log import APPEND_SECONDS_MAX, Log, NewRecord
+from streams.log import Log, NewRecord
 
 BODY_SECONDS_MAX: Final = 10.0
 """Stripe sends a few kB at once; whoever trickles a body only wants to hold a connection."""
@@ -33,7 +33,7 @@ logger = structlog.get_logger(__name__)
 
 
 class StripeWebhook:
-    """`append_seconds_max`: what comes later than this is answered 503, and Stripe will send it again."""
+    """What the log does not acknowledge in its time is answered 503, and Stripe will send it again."""
 
     def __init__(
         self,
@@ -42,13 +42,11 @@ class StripeWebhook:
         accepts: Accepts,
         log: Log,
         metrics: EdgeMetrics,
-        append_seconds_max: float = APPEND_SECONDS_MAX,
     ) -> None:
         self._verifier = verifier
         self._accepts = accepts
         self._log = log
         self._metrics = metrics
-        self._deadline = SharedDeadline(append_seconds_max)
         self._not_ready_until = 0.0
 
     def not_ready(self) -> str | None:
@@ -91,15 +89,15 @@ class StripeWebhook:
         self, request: web.BaseRequest, record: NewRecord, routed: Routed | Misdirected
     ) -> web.StreamResponse:
         try:
-            await self._deadline.within(self._log.append(record))
-        except (TimeoutError, MillraceError) as error:
+            await self._log.append(record)
+        except MillraceError as error:
             self._not_ready_until = time.monotonic() + NOT_READY_SECONDS
             self._metrics.count(Outcome.LOG_UNAVAILABLE)
             logger.warning(
                 "the log did not acknowledge; Stripe will send it again",
                 action="webhook_postponed",
                 topic=record.topic.value,
-                reason=str(error) or f"no acknowledgement within {self._deadline.seconds_max} s",
+                reason=str(error),
             )
             return answers.log_unavailable()
         self._not_ready_until = 0.0

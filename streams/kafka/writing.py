@@ -13,7 +13,9 @@ from typing import Any
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, ProducerFenced
 
+from streams.deadline import SharedDeadline
 from streams.errors import LogUnavailable, Unreachable
+from streams.kafka.batches import Batches
 from streams.kafka.connection import client_arguments, unreachable
 from streams.kafka.provision import record_bytes_max
 from streams.kafka.records import headers_of
@@ -43,34 +45,42 @@ class Appender:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._producer: AIOKafkaProducer | None = None
+        self._record_bytes_max = record_bytes_max(settings)
+        self._batches: Batches | None = None
+        self._deadline = SharedDeadline(APPEND_SECONDS_MAX)
         self._renewing = asyncio.Lock()
+        self._closing: set[asyncio.Task[None]] = set()
         self._transacting = asyncio.Lock()
 
     async def start(self) -> None:
         """Raises Unreachable."""
-        self._producer = await self._started(AIOKafkaProducer(enable_idempotence=True, **self._arguments()))
+        producer = await self._started(AIOKafkaProducer(enable_idempotence=True, **self._arguments()))
+        self._batches = Batches(producer)
 
     async def stop(self) -> None:
-        if self._producer is not None:
-            await _stopped(self._producer)
+        if self._batches is not None:
+            await _closed(self._batches)
+        await asyncio.gather(*self._closing)
 
     async def append(self, record: NewRecord) -> Position:
         """Raises LogUnavailable within APPEND_SECONDS_MAX."""
-        producer = None
+        batches = self._batches
         try:
-            async with asyncio.timeout(APPEND_SECONDS_MAX):
-                producer = await self._usable_producer()
-                acknowledged = await (await self._send(producer, record))
+            return await self._deadline.within(self._append(record))
         except TimeoutError as error:
             raise self._unavailable(f"no acknowledgement within {APPEND_SECONDS_MAX:.0f} s") from error
         except KafkaError as error:
-            if producer is not None and not _passing(error):
-                await self._abandon(producer)
+            if batches is not None and not _passing(error):
+                self._abandon(batches)
             raise self._unavailable(f"{type(error).__name__}: {error}") from error
         except Unreachable as error:  # of a new producer in place of an abandoned one
             raise self._unavailable(str(error)) from error
-        return Position(acknowledged.partition, acknowledged.offset)
+
+    async def _append(self, record: NewRecord) -> Position:
+        if len(record.key) + len(record.value) > self._record_bytes_max:  # topics are made to refuse it
+            raise MessageSizeTooLargeError(f"{len(record.value)} bytes, at most {self._record_bytes_max} are taken")
+        batches = self._batches or await self._renewed()
+        return await batches.add(self._partition_of(record), record)
 
     async def append_all(self, records: Sequence[NewRecord]) -> dict[TopicPartition, int]:
         """Returns the last offset in each partition written; committed readers see it some milliseconds later.
@@ -113,18 +123,22 @@ class Appender:
         return {sent.topic_partition: sent.offset for sent in written}
 
     async def _send(self, producer: AIOKafkaProducer, record: NewRecord) -> "asyncio.Future[Any]":
-        partition = record.partition
-        if partition is None:
-            partition = partition_of(record.key, partitions_of(self._settings, record.topic))
+        where = self._partition_of(record)
         sent: asyncio.Future[Any] = await producer.send(
-            topic_name(self._settings, record.topic),
+            where.topic,
             record.value,
             key=record.key,
-            partition=partition,
+            partition=where.partition,
             headers=headers_of(record.source, record.received_ms),
         )
         sent.add_done_callback(_look_at_failure)
         return sent
+
+    def _partition_of(self, record: NewRecord) -> TopicPartition:
+        partition = record.partition
+        if partition is None:
+            partition = partition_of(record.key, partitions_of(self._settings, record.topic))
+        return TopicPartition(topic_name(self._settings, record.topic), partition)
 
     def _arguments(self) -> dict[str, Any]:
         return {
@@ -146,21 +160,22 @@ class Appender:
             raise
         return producer
 
-    async def _usable_producer(self) -> AIOKafkaProducer:
+    async def _renewed(self) -> Batches:
         async with self._renewing:
-            if self._producer is None:
+            if self._batches is None:
                 await self.start()
-        assert self._producer is not None
-        return self._producer
+        assert self._batches is not None
+        return self._batches
 
-    async def _abandon(self, producer: AIOKafkaProducer) -> None:
-        """After a fatal error (its sequence is broken, or it lost a right) a producer fails every send: take a new
-        one for the next append.
+    def _abandon(self, batches: Batches) -> None:
+        """After a fatal error (its sequence is broken, or it lost a right) a producer fails every send: the next append
+        takes a new one.
         """
-        async with self._renewing:
-            if self._producer is producer:
-                self._producer = None
-                await _stopped(producer)
+        if self._batches is batches:
+            self._batches = None
+            closing = asyncio.create_task(_closed(batches))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
     def _unavailable(self, reason: str) -> LogUnavailable:
         return LogUnavailable(
@@ -188,6 +203,11 @@ async def _aborted(producer: AIOKafkaProducer) -> None:
         _look_at_failure(producer._txn_manager.wait_for_transaction_end())  # noqa: SLF001 - no public way to it
     except (KafkaError, TimeoutError):
         pass
+
+
+async def _closed(batches: Batches) -> None:
+    await _stopped(batches.producer)
+    batches.close()
 
 
 async def _stopped(producer: AIOKafkaProducer) -> None:

@@ -5,15 +5,15 @@ own commit changes the partition meanwhile.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Generic
+
+import msgspec
 
 from processors.record import S
 from streams.errors import LogUnusable
 
 
-@dataclass(frozen=True, slots=True)
-class Written(Generic[S]):
+class Written(msgspec.Struct, Generic[S], frozen=True):
     """A state that waits for its commit, and its bytes."""
 
     state: S

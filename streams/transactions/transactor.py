@@ -5,22 +5,21 @@ consumed offset, or not at all. streams/transactions/kafka.py and streams/transa
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from streams.log import NewRecord
 
 
-@dataclass(frozen=True, slots=True)
-class ChangelogRecord:
+class ChangelogRecord(msgspec.Struct, frozen=True):
     """The last value that a batch gave to one key (None: deleted). Goes to the table's changelog, same partition."""
 
     key: bytes
     value: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """One transaction: `next_offset` is the source offset after the last record it consumed."""
 
     changelog: Sequence[ChangelogRecord]

@@ -1,21 +1,26 @@
-"""The appending half of a Log, in memory, for tests of whoever only appends: acknowledgements can be held back."""
+"""The appending half of a Log, in memory, for tests of whoever only appends: acknowledgements can be held back.
+
+It keeps the logs' promise: what is not acknowledged in time raises LogUnavailable.
+"""
 
 import asyncio
 from collections.abc import Sequence
 
+from streams.deadline import SharedDeadline
 from streams.errors import LogUnavailable
-from streams.log import NewRecord, Position
+from streams.log import APPEND_SECONDS_MAX, NewRecord, Position
 
 
 class MemoryLog:
     """`records`: what was acknowledged. While `acknowledging` is cleared, appends wait; `broken`: they fail at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, append_seconds_max: float = APPEND_SECONDS_MAX) -> None:
         self.records: list[NewRecord] = []
         self.waiting = 0
         self.broken = False
         self.acknowledging = asyncio.Event()
         self.acknowledging.set()
+        self._deadline = SharedDeadline(append_seconds_max)
 
     async def start(self) -> None: ...
 
@@ -26,7 +31,9 @@ class MemoryLog:
             raise LogUnavailable("no broker answers; start one")
         self.waiting += 1
         try:
-            await self.acknowledging.wait()
+            await self._deadline.within(self.acknowledging.wait())
+        except TimeoutError as error:
+            raise LogUnavailable("no acknowledgement; look at the broker") from error
         finally:
             self.waiting -= 1
         self.records.append(record)

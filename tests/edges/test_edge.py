@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry
 
 from processors.messages import decode_dead_letter
 from processors.record import Source, Topic
-from streams.edge import deadline, webhook
+from streams import deadline
+from streams.edge import webhook
 from streams.edge.server import EdgeServer
 from streams.edge.signatures import signed_header
 from streams.errors import WrongSettings
@@ -32,9 +33,9 @@ class Edge:
     """A running edge with its log, its metrics and a client."""
 
     def __init__(self, session, *, append_seconds_max=5.0):
-        self.log = MemoryLog()
+        self.log = MemoryLog(append_seconds_max)
         self.registry = CollectorRegistry()
-        self.server = EdgeServer(SETTINGS, self.log, self.registry, append_seconds_max=append_seconds_max)
+        self.server = EdgeServer(SETTINGS, self.log, self.registry)
         self.session = session
 
     async def start(self):

@@ -1,7 +1,7 @@
-"""A time limit shared by all requests in flight: one timer for all of them.
+"""A time limit shared by all that waits for the same thing: one timer for all of them.
 
-Used by streams/edge/webhook.py around each append. `asyncio.timeout` arms and disarms a timer for every request, which
-costs as much as checking the signature and routing together; since the limit is the same for all, the oldest is
+Used by streams/kafka/writing.py around each append. `asyncio.timeout` arms and disarms a timer every time, which costs
+as much as checking a webhook's signature and routing it together; since the limit is the same for all, the oldest is
 always due first, and one timer for it is enough.
 """
 
