@@ -26,75 +26,71 @@ With nothing on its way, nothing is waited for.
 
 
 class _Waiting(NamedTuple):
-    where: TopicPartition
     record: NewRecord
     acknowledged: "asyncio.Future[Position]"
 
 
 class Batches:
-    """Of one idempotent producer; bound to the running loop."""
+    """Of one idempotent producer; bound to the running loop. Of each partition one batch at a time is on its way:
+    aiokafka sends no more, and gives up batches that have to wait for each other.
+    """
 
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self.producer = producer
         self._loop = asyncio.get_running_loop()
-        self._waiting: list[_Waiting] = []
+        self._waiting: defaultdict[TopicPartition, list[_Waiting]] = defaultdict(list)
         self._flushing: asyncio.Handle | None = None
-        self._deliveries: set[asyncio.Task[None]] = set()
+        self._on_the_way: dict[TopicPartition, asyncio.Task[None]] = {}
 
     def add(self, where: TopicPartition, record: NewRecord) -> "asyncio.Future[Position]":
         """The future fails with a KafkaError. Cancelling it takes back only what has not left."""
         acknowledged: asyncio.Future[Position] = self._loop.create_future()
-        self._waiting.append(_Waiting(where, record, acknowledged))
+        self._waiting[where].append(_Waiting(record, acknowledged))
         if self._flushing is None:
-            # Even then not at once: others of the same turn of the loop come along.
-            self._flushing = (
-                self._loop.call_later(GATHER_SECONDS_MAX, self._flush)
-                if self._deliveries
-                else self._loop.call_soon(self._flush)
-            )
+            self._flush_soon()
         return acknowledged
 
     def close(self) -> None:
         """After the producer has stopped: what is not acknowledged by now fails."""
-        for delivery in self._deliveries:
+        for delivery in self._on_the_way.values():
             delivery.cancel()
-        _fail((one.acknowledged for one in self._waiting), ProducerClosed())
+        for together in self._waiting.values():
+            _fail((one.acknowledged for one in together), ProducerClosed())
+
+    def _flush_soon(self) -> None:
+        """With nothing on its way in this turn of the loop, so that what else it brings comes along."""
+        self._flushing = (
+            self._loop.call_later(GATHER_SECONDS_MAX, self._flush)
+            if self._on_the_way
+            else self._loop.call_soon(self._flush)
+        )
 
     def _flush(self) -> None:
         if self._flushing is not None:
             self._flushing.cancel()
             self._flushing = None
-        of_partition: defaultdict[TopicPartition, list[_Waiting]] = defaultdict(list)
-        for one in self._waiting:
-            if not one.acknowledged.done():
-                of_partition[one.where].append(one)
-        self._waiting = []
-        for where, together in of_partition.items():
-            self._hand_over(where, together)
+        waiting, self._waiting = self._waiting, defaultdict(list)
+        for where, all_together in waiting.items():
+            together = [one for one in all_together if not one.acknowledged.done()]
+            rest = together if where in self._on_the_way else self._hand_over(where, together)
+            if rest:
+                self._waiting[where] = rest
+        if self._waiting:
+            self._flush_soon()
 
-    def _hand_over(self, where: TopicPartition, together: Iterable[_Waiting]) -> None:
-        """In as few batches as hold them."""
-        builder, members = self.producer.create_batch(), list["asyncio.Future[Position]"]()
-        for one in together:
-            if not _fits(builder, one.record):
-                self._start_delivery(where, builder, members)
-                builder, members = self.producer.create_batch(), []
-                assert _fits(builder, one.record), "the first record of a batch fits, whatever its size"
-            members.append(one.acknowledged)
-        self._start_delivery(where, builder, members)
-
-    def _start_delivery(
-        self, where: TopicPartition, builder: BatchBuilder, members: "list[asyncio.Future[Position]]"
-    ) -> None:
+    def _hand_over(self, where: TopicPartition, together: list[_Waiting]) -> list[_Waiting]:
+        """Returns those that do not fit into one batch."""
+        if not together:
+            return []
+        builder = self.producer.create_batch()
+        fitting = 0
+        while fitting < len(together) and _fits(builder, together[fitting].record):
+            fitting += 1
+        assert fitting, "the first record of a batch fits, whatever its size"
         builder.close()
-        delivery = self._loop.create_task(self._deliver(where, builder, members))
-        self._deliveries.add(delivery)
-        delivery.add_done_callback(self._delivered)
-
-    def _delivered(self, delivery: "asyncio.Task[None]") -> None:
-        self._deliveries.discard(delivery)
-        if self._waiting and not self._deliveries:
-            self._flush()
+        members = [one.acknowledged for one in together[:fitting]]
+        self._on_the_way[where] = self._loop.create_task(self._deliver(where, builder, members))
+        return together[fitting:]
 
     async def _deliver(
         self, where: TopicPartition, builder: BatchBuilder, members: "list[asyncio.Future[Position]]"
@@ -110,6 +106,10 @@ class Batches:
             for number, acknowledged in enumerate(members):
                 if not acknowledged.done():
                     acknowledged.set_result(Position(where.partition, sent.offset + number))
+        finally:
+            del self._on_the_way[where]
+            if self._waiting and not self._on_the_way:
+                self._flush()
 
 
 def _fits(builder: BatchBuilder, record: NewRecord) -> bool:

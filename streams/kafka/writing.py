@@ -35,6 +35,8 @@ BATCH_BYTES_MAX = 64 * 1024
 """aiokafka's default of 16 kB holds four events: more of them for a partition wait for the batch to leave. One batch of
 each of 1,024 partitions still fits into a request that a broker takes (100 MB).
 """
+BATCH_EXTRA_BYTES = 256
+"""More than the heads of a batch and of a record, with our headers. What a broker refused would break the sequence."""
 
 FENCED_PAUSE_SECONDS_MAX = 0.5
 """Several times what such a transaction takes, by chance: two that fence each other must not go on in step."""
@@ -45,7 +47,7 @@ class Appender:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._record_bytes_max = record_bytes_max(settings)
+        self._record_bytes_max = record_bytes_max(settings) - BATCH_EXTRA_BYTES
         self._batches: Batches | None = None
         self._deadline = SharedDeadline(APPEND_SECONDS_MAX)
         self._renewing = asyncio.Lock()
@@ -77,7 +79,7 @@ class Appender:
             raise self._unavailable(str(error)) from error
 
     async def _append(self, record: NewRecord) -> Position:
-        if len(record.key) + len(record.value) > self._record_bytes_max:  # topics are made to refuse it
+        if len(record.key) + len(record.value) > self._record_bytes_max:
             raise MessageSizeTooLargeError(f"{len(record.value)} bytes, at most {self._record_bytes_max} are taken")
         batches = self._batches or await self._renewed()
         return await batches.add(self._partition_of(record), record)
