@@ -75,8 +75,9 @@ class StripeWebhook:
         if (request.content_length or 0) > request.client_max_size:
             return self._refuse_too_large(request)
         try:
-            if request.content.is_eof():  # the usual case, and no timer is needed for it
-                return await request.read()
+            if request.content.is_eof():  # the usual case: all of it is here, and needs neither a timer nor a copy
+                body = request.content.read_nowait()
+                return body if len(body) <= request.client_max_size else self._refuse_too_large(request)
             async with asyncio.timeout(BODY_SECONDS_MAX):
                 return await request.read()
         except web.HTTPRequestEntityTooLarge:
