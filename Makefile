@@ -12,7 +12,7 @@ run: $(SET_UP)        ## the whole of Millrace on this machine; ONCE=1 stops whe
 	$(BIN)/millrace try $(if $(ONCE),--once)
 
 test: $(SET_UP)       ## every test; what is missing on this machine is named and counted as skipped
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder  # the longest files first
 
 check: $(SET_UP)      ## format, lint, types, architecture
 	$(BIN)/ruff format --check .
