@@ -13,15 +13,17 @@ from tests.acceptance.fleet import Fleet, Worker, fleet
 
 pytestmark = [pytest.mark.kafka, pytest.mark.acceptance, pytest.mark.timeout(0)]  # every wait has its deadline
 
-CHAOS_SECONDS = 12.0
+CHAOS_SECONDS = 8.0
 
 
-async def test_workers_that_join_and_leave_share_the_partitions_exactly(kafka_bootstrap: str, tmp_path: Path):
+async def test_workers_that_join_and_leave_share_the_partitions_exactly(
+    kafka_bootstrap: str, tmp_path: Path, simulate_seconds: float
+):
     async with fleet(kafka_bootstrap, tmp_path) as workers:
         stays = workers.start()
         await workers.settled(stays)
         async with workers.feeding():
-            for leaves in ("on request", "killed", "on request"):
+            for leaves in ("on request", "killed") * (3 if simulate_seconds else 1):
                 guest = workers.start()
                 await workers.settled(stays, guest)
                 await workers.progress()
