@@ -3,7 +3,8 @@
 Kit ends as the stories tell, and as after a run without kills. What was answered 200 is in the log. And once only:
 
 - a command is answered `done` once in the log, and never asked again after that;
-- Kit sees each request at most as often as intents with it were accepted: no intent is performed twice, by nobody;
+- what Kit sees of a subscriber is what its accepted intents ask, in their order: no intent is performed twice, by
+  nobody, and none goes on after a later one has begun;
 - Kit takes an enrolment once (201). It is asked again (200, no effect) only where the process that had asked before
   died, or a fault of Kit's swallowed the answer, before the outcome was in the log.
 """
@@ -11,14 +12,14 @@ Kit ends as the stories tell, and as after a run without kills. What was answere
 import contextlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import orjson
 
 from processors.ids import CommandId
-from processors.messages import AddToSequence, Done, Intent, Outcome, decode_subscriber_message
+from processors.messages import AddToSequence, Done, Intent, Outcome, RemoveTag, Request, decode_subscriber_message
 from processors.record import Record, Topic
 from processors.subscriber import Subscriber, advance
 from streams.kit.simulator import FaultKind, KitSimulator
@@ -103,10 +104,26 @@ async def assert_once_only(log: Log, settings: Settings, kit: KitSimulator, deat
     told = _told(await records_of(log, settings, Topic.SUBSCRIBER_EVENTS))
     assert {command: times for command, times in told.done.items() if times > 1} == {}
     assert told.asked_after_done == []
-    made = Counter(_of_entry(entry) for entry in kit.journal.entries if _is_performed(entry))
-    intended = Counter(_of_call(call_for(request)) for intent in told.accepted for request in intent.requests)
-    assert made - intended == Counter(), "Kit saw requests that no accepted intent accounts for"
+    assert_performed_in_order(told.accepted, kit)
     assert_enrolled_again_only_after_a_lost_answer(kit.journal.entries, deaths)
+
+
+def assert_performed_in_order(accepted: Iterable[Intent], kit: KitSimulator) -> None:
+    """What Kit saw of a subscriber is what its accepted intents ask, in their order, with gaps: no intent is performed
+    twice, and none goes on after a later one has begun.
+    """
+    emails = {row.id: row.email_address for row in kit.snapshot().subscribers}
+    intended: dict[str, list[_Asked]] = defaultdict(list)
+    for intent in accepted:
+        for request in intent.requests:
+            intended[_email_of(request, emails)].append(_of_call(call_for(request)))
+    made: dict[str, list[_Asked]] = defaultdict(list)
+    for entry in filter(_is_performed, kit.journal.entries):
+        made[_email_in(entry, emails)].append(_of_entry(entry))
+    for email, asked in made.items():
+        left = iter(intended[email])
+        strange = [request for request in asked if request not in left]  # `in` goes on where the last one was found
+        assert strange == [], f"{email}: beyond what its intents ask, or after a later one; in order: {asked}"
 
 
 def assert_enrolled_again_only_after_a_lost_answer(entries: Iterable[Entry], deaths: Sequence[float]) -> None:
@@ -167,15 +184,30 @@ def _done(intent: Intent, outcome: Outcome) -> list[CommandId]:
     ]
 
 
+_Asked = tuple[str, str, str]
+"""Method, path, body."""
+
+
+def _email_of(request: Request, emails: Mapping[int, str]) -> str:
+    return emails[request.subscriber_id] if isinstance(request, RemoveTag) else request.email
+
+
+def _email_in(entry: Entry, emails: Mapping[int, str]) -> str:
+    if entry.method == "DELETE":
+        return emails[int(entry.path.rsplit("/", 1)[1])]
+    email: str = entry.body["email_address"]
+    return email
+
+
 def _is_performed(entry: Entry) -> bool:
     return entry.method != "GET" and entry.path not in LISTS
 
 
-def _of_entry(entry: Entry) -> tuple[str, str, str]:
+def _of_entry(entry: Entry) -> _Asked:
     return entry.method, entry.path, _text(entry.body)
 
 
-def _of_call(call: Call) -> tuple[str, str, str]:
+def _of_call(call: Call) -> _Asked:
     return call.method, call.path, _text(call.body)
 
 

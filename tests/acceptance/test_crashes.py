@@ -1,8 +1,8 @@
 """kill -9 of the whole system at random moments under load: Kit ends as after a run without kills, nothing twice.
 
 In each round a chapter of sample history is posted, shuffled and partly twice, and a process is killed: while it
-starts, or in the midst of its requests to Kit. On the embedded log that is all of Millrace (`up`), on Kafka the worker
-and now and then the edge. What must hold afterwards: evidence.py.
+starts, while it takes webhooks, or in the midst of its requests to Kit. On the embedded log that is all of Millrace
+(`up`), on Kafka the worker and now and then the edge. What must hold afterwards: evidence.py.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ from tests.acceptance.evidence import (
     opened,
 )
 from tests.acceptance.fleet import until
-from tests.acceptance.processes import EXIT_FENCED, Supervisor, installation, supervised
-from tests.acceptance.stripe_player import chapters, seeds_of, stripe
+from tests.acceptance.processes import EXIT_FENCED, installation, supervised
+from tests.acceptance.stripe_player import Stripe, chapters, seeds_of, stripe
 from tests.flow.system import running
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(0)]  # every wait in here has a limit of its own
@@ -36,6 +36,8 @@ SECONDS_PER_CHAPTER = 6
 """On a loaded machine; the run without kills gets them all at once."""
 STARTING = 0.25
 """Part of the kills that hit a start."""
+POSTING = 0.35
+"""Those that hit webhooks being taken; the rest hit requests to Kit."""
 EDGE_TOO = 0.4
 
 
@@ -49,7 +51,7 @@ async def test_kills_at_random_moments_change_nothing(
         async with supervised(millrace) as keeper:
             for chapter in told[:-1]:
                 posting.deliver(chapter)
-                await moment(rng, keeper, kit)
+                await moment(rng, posting, kit)
                 keeper.kill(keeper.asks_kit)
                 if "edge" in keeper.current and rng.random() < EDGE_TOO:
                     keeper.kill("edge")
@@ -68,14 +70,18 @@ async def test_kills_at_random_moments_change_nothing(
     assert status["dead_letters"] == reference_status["dead_letters"] == 0
 
 
-async def moment(rng: random.Random, keeper: Supervisor, kit: Kit) -> None:
+async def moment(rng: random.Random, posting: Stripe, kit: Kit) -> None:
     """Returns when the next kill is due."""
-    if rng.random() < STARTING:
+    chance = rng.random()
+    if chance < STARTING:
         await asyncio.sleep(rng.uniform(0, 4))
-        return
-    due = kit.simulator.journal.requests + rng.randrange(1, 25)
-    await until(lambda: kit.simulator.journal.requests >= due, "requests to Kit", 60)
-    await asyncio.sleep(rng.uniform(0, 0.1))
+    elif chance < STARTING + POSTING:
+        due = len(posting.accepted) + rng.randrange(1, 40)
+        await until(lambda: len(posting.accepted) >= due, "events taken", 60)
+    else:
+        due = kit.simulator.journal.requests + rng.randrange(1, 25)
+        await until(lambda: kit.simulator.journal.requests >= due, "requests to Kit", 60)
+        await asyncio.sleep(rng.uniform(0, 0.1))
 
 
 async def without_kills(

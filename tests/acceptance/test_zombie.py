@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from streams.kit.simulator import Fault, FaultKind
 from tests.acceptance.conftest import Kit
 from tests.acceptance.evidence import assert_as_told, assert_nothing_lost, assert_once_only, opened
 from tests.acceptance.fleet import until
@@ -33,16 +34,26 @@ CHAPTERS = 3
 LANES = 2 * PARTITIONS
 """Of both agents."""
 LONG_GONE = 0.3
-"""How often the zombie comes back only when the heir has done everything. Otherwise it comes back at once, while its
-intents still have time, and their requests are still its own to make.
-"""
+"""How often the zombie comes back only when the heir has done everything."""
+SOON_SECONDS_MAX = 6
+"""Otherwise so soon that, with its session, its intents may still have time (10 s), and be its own to carry out."""
 ENDS_SECONDS_MAX = 30
+ANSWER_SECONDS = 0.3
+"""Kit is slow here, so that many intents are under way when the zombie is stopped,"""
+REQUESTS = 40
+"""after so many requests."""
+REPEATS = 6
+"""Of the first chapter: so much for the customers agent to drop that the zombie is stopped in the midst of a
+transaction. One without any would join again and do no harm either, but would not have to end itself.
+"""
 
 
 @pytest.mark.parametrize("log_url", ["kafka"], indirect=True)
 async def test_a_worker_paused_beyond_its_session_and_continued_ends_itself_and_does_no_harm(
     log_settings: dict[str, Any], kit: Kit, seed: int, tmp_path: Path
 ):
+    kit.simulator.faults.clear()
+    kit.simulator.faults.add(Fault(kind=FaultKind.SLOW, seconds=ANSWER_SECONDS))
     before, meanwhile, after = chapters(seed, CHAPTERS)
     async with (
         installation(log_settings, kit.url, tmp_path) as millrace,
@@ -52,13 +63,16 @@ async def test_a_worker_paused_beyond_its_session_and_continued_ends_itself_and_
         rng = random.Random(seed)
         zombie, heir = await two_at_work(millrace, rng)
         posting.deliver(before)
-        await until(lambda: len(posting.accepted) > len(before) / 2, "load", 60)
+        posting.deliver(before * REPEATS)
+        await until(lambda: kit.simulator.journal.requests > REQUESTS, "requests to Kit", 60)
         zombie.signal(signal.SIGSTOP)
         paused_at = time.time()
         posting.deliver(meanwhile)
         await overtaken(millrace, heir)
         if rng.random() < LONG_GONE:
             await millrace.idle()
+        else:
+            await asyncio.sleep(rng.uniform(0, SOON_SECONDS_MAX))
         posting.deliver(after)
         zombie.signal(signal.SIGCONT)
         assert await zombie.ended(ENDS_SECONDS_MAX) == EXIT_FENCED
