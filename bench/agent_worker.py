@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import faust
 import uvloop
+from msgspec import structs
 
 from bench.child import say
 from bench.events import Body, customer_events
@@ -128,7 +129,7 @@ async def _worked_out(log: Log) -> Preloaded:
             state = None if advanced.state is None else CUSTOMERS.encode(advanced.state)
             if advanced.state is not None:
                 table[advanced.key] = advanced.state
-            made[partition, record.offset] = replace(advanced, state=state)
+            made[partition, record.offset] = structs.replace(advanced, state=state)
     return Preloaded(len(made), made)
 
 
