@@ -61,14 +61,16 @@ def run_until_signal(main: Callable[[asyncio.Event], Awaitable[int]]) -> int:
             loop.add_signal_handler(number, asked_to_stop)
         code = await main(stop)
         if code:
-            _leave_within(EXIT_SECONDS_MAX, code)
+            leave_within(EXIT_SECONDS_MAX, code)
         return code
 
     return uvloop.run(until_signal())
 
 
-def _leave_within(seconds: float, code: int) -> None:
-    """A worker that was overtaken must go, whatever of it hangs: a thread, a connection, a task that will not end."""
+def leave_within(seconds: float, code: int) -> None:
+    """A worker that was overtaken must go, whatever of it hangs: Faust's consumer thread, which is no daemon, waits for
+    its group; a connection, a task that will not end.
+    """
     timer = threading.Timer(seconds, os._exit, (code,))
     timer.daemon = True
     timer.start()

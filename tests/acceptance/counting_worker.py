@@ -20,6 +20,7 @@ import msgspec
 
 from processors.record import Advanced, Output, Record, Topic, View
 from streams.app import add_agent, create_app
+from streams.cli.context import EXIT_SECONDS_MAX, leave_within
 from streams.kafka.log import KafkaLog
 from streams.running import run_until_stopped
 from streams.settings import Settings
@@ -117,6 +118,8 @@ async def main(orders: dict[str, Any]) -> int:
         tell(event="exit", code=code, counts={name: getattr(engine.counts, name) for name in engine.counts.__slots__})
     finally:
         await log.stop()
+    if code:
+        leave_within(EXIT_SECONDS_MAX, code)  # as the command line does
     return code
 
 

@@ -77,7 +77,7 @@ class Worker:
         self.process.kill()
         self.process.wait(10)
 
-    async def ended(self, seconds: float = 20) -> int:
+    async def ended(self, seconds: float = 40) -> int:
         await until(lambda: self.process.poll() is not None, "the worker ends", seconds)
         return self.process.returncode
 
