@@ -4,6 +4,8 @@ From then on each customer's record is decided by the catalogue that precedes it
 well (docs/design.md §4). Called by `millrace apply`, by the ops API and at the start of a role.
 """
 
+import asyncio
+import random
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
@@ -16,10 +18,16 @@ from processors.ids import CATALOGUE_KEY, CatalogueVersion, catalogue_key
 from processors.messages import UNREADABLE, CatalogueApplied, decode_customer_message, encode, type_of
 from processors.record import Source, Topic
 from streams.catalogue_file import load_catalogue
-from streams.errors import WrongCatalogue
+from streams.errors import LogUnavailable, WrongCatalogue
 from streams.log import Log, NewRecord
 from streams.settings import Settings
 from streams.topics import partitions_of
+
+START_TRIES = 3
+"""On Kafka, roles that start together on a new log end each other's transaction, and a broker has several words for
+that. One of them lands; the others look again.
+"""
+START_PAUSE_SECONDS_MAX = 0.5
 
 logger = structlog.get_logger(__name__)
 
@@ -57,6 +65,15 @@ async def ensure_applied(log: Log, parsed: Parsed, settings: Settings, now_ms: i
     """The first start applies the file. After that a changed one waits for `millrace apply`, unless
     MILLRACE_CATALOGUE_AUTO_APPLY is set. Raises LogUnavailable.
     """
+    for _ in range(START_TRIES - 1):
+        try:
+            return await _ensured(log, parsed, settings, now_ms)
+        except LogUnavailable:
+            await asyncio.sleep(random.uniform(0, START_PAUSE_SECONDS_MAX))  # noqa: S311 - chance, not a secret
+    return await _ensured(log, parsed, settings, now_ms)
+
+
+async def _ensured(log: Log, parsed: Parsed, settings: Settings, now_ms: int) -> Standing:
     applied = await applied_version(log)
     if applied == parsed.version:
         return _said(Standing.UNCHANGED, settings, parsed.version, "is the applied catalogue")

@@ -31,6 +31,8 @@ class MemoryLog:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.full = False
+        self.meanwhile: list[NewRecord] | None = None
+        """What another process appends in place of the next append, which fails."""
 
     async def start(self) -> None: ...
 
@@ -43,6 +45,10 @@ class MemoryLog:
     async def append_all(self, records: Sequence[NewRecord]) -> None:
         if self.full:
             raise LogUnavailable("no room")
+        if self.meanwhile is not None:
+            others, self.meanwhile = self.meanwhile, None
+            await self.append_all(others)
+            raise LogUnavailable("fenced")
         for new in records:
             assert new.partition is not None
             offset = len(self.of(new.topic, new.partition))
@@ -165,6 +171,19 @@ async def test_the_first_start_applies_and_a_changed_file_waits(log: MemoryLog, 
     assert await applied_version(log) == catalogue("one").version
     assert [line["standing"] for line in lines] == ["first_applied", "unchanged", "waiting"]
     assert "until `millrace apply`" in lines[-1]["event"]
+
+
+async def test_a_start_that_another_one_got_ahead_of_finds_its_catalogue_applied(log: MemoryLog, settings: Settings):
+    ahead = MemoryLog()
+    await ensure_applied(ahead, catalogue(), settings, NOW_MS)
+    log.meanwhile = [NewRecord(r.topic, r.key, r.value, r.source, r.received_ms, r.partition) for r in ahead.records]
+    assert await ensure_applied(log, catalogue(), settings, NOW_MS) is Standing.UNCHANGED
+    assert len(log.records) == len(ahead.records)
+
+
+async def test_a_start_whose_append_was_spoilt_tries_again(log: MemoryLog, settings: Settings):
+    log.meanwhile = []
+    assert await ensure_applied(log, catalogue(), settings, NOW_MS) is Standing.FIRST_APPLIED
 
 
 async def test_a_changed_file_is_applied_at_once_where_the_settings_say_so(log: MemoryLog, settings: Settings):
