@@ -15,6 +15,8 @@ ANSWER_SECONDS = 0.05
 """What Kit takes for an answer at least (facts: 0.1 to 0.5), so that kills find requests under way."""
 
 
+pytest.register_assert_rewrite("tests.acceptance.evidence")  # so that a failure shows what differs
+
 SHARES = {
     "test_crashes": 0.25,  # for each of the two logs
     "test_transactions_crash": 0.1,

@@ -19,7 +19,8 @@ from streams.edge.signatures import signed_header
 from streams.samples import history
 from tests.flow.system import SECRET
 
-CONCURRENCY = 8
+CONCURRENCY = 32
+"""So many that a kill finds webhooks at every step of their way."""
 RETRY_SECONDS = 0.3
 """Stripe waits for hours; a test need not."""
 POST_SECONDS_MAX = 20.0
@@ -47,6 +48,7 @@ class Stripe:
     answers: list[Answer] = field(default_factory=list)
     accepted: Counter[str] = field(default_factory=Counter)
     _waiting: asyncio.Queue[bytes] = field(default_factory=asyncio.Queue)
+    _taken: asyncio.Event = field(default_factory=asyncio.Event)
 
     def deliver(self, events: Iterable[bytes]) -> None:
         for body in events:
@@ -60,6 +62,14 @@ class Stripe:
         except TimeoutError:
             raise AssertionError(f"not all taken within {seconds} s: {self.statuses()}") from None
         assert set(self.statuses()) <= {200, 503, None}, self.statuses()
+
+    async def taken(self, events: int, seconds: float = 60) -> None:
+        """Returns at the moment at which so many new ones have been answered 200."""
+        due = len(self.accepted) + events
+        async with asyncio.timeout(seconds):
+            while len(self.accepted) < due:
+                self._taken.clear()
+                await self._taken.wait()
 
     def statuses(self) -> Counter[int | None]:
         return Counter(answer.status for answer in self.answers)
@@ -85,6 +95,7 @@ class Stripe:
         self.answers.append(Answer(status, retry_after, time.time() - started, started))
         if status == 200:
             self.accepted[orjson.loads(body)["id"]] += 1
+            self._taken.set()
         return status == 200
 
 

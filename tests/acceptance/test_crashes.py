@@ -76,8 +76,7 @@ async def moment(rng: random.Random, posting: Stripe, kit: Kit) -> None:
     if chance < STARTING:
         await asyncio.sleep(rng.uniform(0, 4))
     elif chance < STARTING + POSTING:
-        due = len(posting.accepted) + rng.randrange(1, 40)
-        await until(lambda: len(posting.accepted) >= due, "events taken", 60)
+        await posting.taken(rng.randrange(1, 40))
     else:
         due = kit.simulator.journal.requests + rng.randrange(1, 25)
         await until(lambda: kit.simulator.journal.requests >= due, "requests to Kit", 60)
